@@ -1,0 +1,45 @@
+# HelixFlow. `make help` lists what there is.
+CONFIG ?= configs/embedded.yaml
+ARGS ?=
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help install up down status test test-full lint format bench bench-full
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: ## Make .venv from the pinned lists; a second run does nothing
+	@scripts/install.sh
+
+up: install ## Start the platform and stream a first answer (CONFIG=file, ARGS="--port 9000")
+	@$(BIN)/helixflow up --config $(CONFIG) $(ARGS)
+
+down: install ## Stop the platform: everything of it, and nothing else
+	@$(BIN)/helixflow down $(ARGS)
+
+status: install ## Show deployments, replicas, models, addresses and health
+	@$(BIN)/helixflow status $(ARGS)
+
+test: install ## Run the test suite with the coverage gate
+	@$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term $(ARGS)
+
+test-full: install ## Run everything, the slow tests too
+	@$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+
+lint: install ## Check style, types, secrets and import arrows
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@scripts/secrets.sh
+	@$(BIN)/python -m pytest -q tests/architecture -m "not stack"
+
+format: install ## Format the code
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format .
+
+bench: install ## Measure against bare vLLM and bare Ray Serve
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-full: install ## The same, longer and with more streams
+	@$(BIN)/python -m benchmarks --full $(ARGS)

@@ -1,0 +1,89 @@
+"""`python -m benchmarks`: run scenarios, write the report.
+
+Systems run one after the other on loopback and are stopped by their process ids; nothing that this
+program did not start is touched.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from benchmarks.report.markdown import render
+from benchmarks.results import Run
+from benchmarks.runner import Runner, save
+from benchmarks.scenarios.ceiling import ceiling
+from benchmarks.scenarios.gateway import gateway
+from benchmarks.scenarios.ports import Scenario
+from benchmarks.scenarios.real_model import real_model
+from benchmarks.scenarios.start import start
+from benchmarks.settings import CHECK, FULL, QUICK, RESULTS, Depth
+
+SCENARIOS: dict[str, Callable[[Depth], Scenario]] = {
+    "ceiling": ceiling,
+    "gateway": gateway,
+    "real_model": real_model,
+    "start": start,
+}
+# Every visit of real_model is a start too, so that `start` alone is only for a quick look.
+_DEFAULT = ("ceiling", "gateway", "real_model")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry. The exit status is 1 where a system could not be measured."""
+    asked = _parser().parse_args(arguments)
+    if asked.report is not None:
+        _write_report(asked.report)
+        return 0
+    depth = CHECK if asked.check else FULL if asked.full else QUICK
+    folder = RESULTS / datetime.now(UTC).strftime("%Y-%m-%dT%H%M%SZ")
+    folder.mkdir(parents=True)
+    runner = Runner(folder, _say, full=depth.full)
+    try:
+        for name in asked.scenario or _DEFAULT:
+            runner.measure(SCENARIOS[name](depth))
+    finally:
+        runner.close()
+        save(runner.run, folder)
+        _write_report(folder)
+    return 1 if any(visit.fault for visit in runner.run.visits) else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    depth = parser.add_mutually_exclusive_group()
+    depth.add_argument("--full", action="store_true", help="more visits, longer and more loads")
+    depth.add_argument("--check", action="store_true", help="everything once, for a second each")
+    parser.add_argument(
+        "--scenario", action="append", choices=list(SCENARIOS), help="only this (repeatable)"
+    )
+    parser.add_argument(
+        "--report", type=Path, metavar="FOLDER", help="write the report of a finished run again"
+    )
+    return parser
+
+
+def _write_report(folder: Path) -> None:
+    run = msgspec.json.decode((folder / "results.json").read_bytes(), type=Run)
+    try:
+        from benchmarks.report.plots import draw
+
+        plots = draw(run, folder)
+    except ImportError:
+        _say("matplotlib is not installed: no plots")
+        plots = []
+    (folder / "report.md").write_text(render(run, plots), encoding="utf-8")
+    _say(f"report: {folder / 'report.md'}")
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

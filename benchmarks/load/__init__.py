@@ -1,0 +1,1 @@
+"""A load generator for language-model traffic. It knows nothing of the systems it drives."""

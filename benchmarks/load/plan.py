@@ -1,0 +1,101 @@
+"""What a load is: where requests go, when they leave, and what a right answer is.
+
+A plan travels to a worker process as JSON (`msgspec`), and is divided over several of them.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+
+class Target(Struct, frozen=True):
+    """Where requests go. `headers` are sent with every request."""
+
+    host: str
+    port: int
+    path: str
+    headers: dict[str, str] = {}
+
+
+class Expected(Struct, frozen=True):
+    """What makes an answer right: its status, its tokens, and for streams its `[DONE]`."""
+
+    tokens: int
+    streamed: bool = False
+    status: int = 200
+
+
+class Closed(Struct, frozen=True, tag="closed"):
+    """Each connection sends its next request when its last one is answered.
+
+    Attributes:
+        connections: how many at once.
+        duration_s: for how long; 0 where `requests_each` counts instead.
+        requests_each: requests of each connection; 0 where `duration_s` counts instead.
+    """
+
+    connections: int
+    duration_s: float = 0.0
+    requests_each: int = 0
+
+
+class Open(Struct, frozen=True, tag="open"):
+    """Requests leave by a schedule, whatever the answers do; latency counts from the schedule.
+
+    Attributes:
+        rate_per_s: requests per second on average.
+        duration_s: for how long requests are due.
+        connections_max: sockets at most; a request that finds none waits, and its latency runs.
+        burst: requests that leave together; 1 is a plain Poisson process.
+        seed: the same seed gives the same schedule.
+    """
+
+    rate_per_s: float
+    duration_s: float
+    connections_max: int = 512
+    burst: int = 1
+    seed: int = 1
+
+
+Pace: TypeAlias = Closed | Open
+
+
+class Plan(Struct, frozen=True):
+    """One load. `bodies` are JSON requests, sent in turn; `timeout_s` bounds each request."""
+
+    target: Target
+    bodies: list[str]
+    expected: Expected
+    pace: Pace
+    timeout_s: float = 120.0
+
+
+def divide(plan: Plan, processes: int) -> list[Plan]:
+    """The same load as one plan per process; processes that would have no connection are left."""
+    pace = plan.pace
+    if isinstance(pace, Open):
+        shares: list[Pace] = [
+            replace(
+                pace,
+                rate_per_s=pace.rate_per_s / processes,
+                connections_max=max(1, pace.connections_max // processes),
+                seed=pace.seed * 1000 + index,
+            )
+            for index in range(processes)
+        ]
+    else:
+        base, more = divmod(pace.connections, processes)
+        counts = [base + (index < more) for index in range(processes)]
+        shares = [replace(pace, connections=count) for count in counts if count]
+    return [
+        replace(plan, pace=share, bodies=_turned(plan.bodies, index * 7))
+        for index, share in enumerate(shares)
+    ]
+
+
+def _turned(bodies: list[str], by: int) -> list[str]:
+    by %= len(bodies)
+    return bodies[by:] + bodies[:by]

@@ -1,0 +1,1 @@
+"""A finished run as JSON, Markdown and plots."""

@@ -1,0 +1,173 @@
+"""`report.md`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+
+from benchmarks.report.numbers import NONE, shown
+from benchmarks.report.reach import OURS, goals
+from benchmarks.results import Described, Run
+from benchmarks.stats.spread import figure
+
+# Key, title, and whether a ratio says something.
+_ROWS = (
+    ("requests_per_s", "requests/s", True),
+    ("tokens_per_s", "tokens/s", True),
+    ("latency_p50_ms", "latency p50, ms", True),
+    ("latency_p99_ms", "latency p99, ms", True),
+    ("first_token_p50_ms", "first token p50, ms", True),
+    ("first_token_p99_ms", "first token p99, ms", True),
+    ("between_tokens_p50_ms", "between tokens p50, ms", True),
+    ("between_tokens_p99_ms", "between tokens p99, ms", True),
+    ("stall_max_ms", "longest silence, ms", True),
+    ("tokens_per_delivery", "tokens per delivery", False),
+    ("cpu_ms_per_request", "CPU per request, ms", False),
+)
+
+
+def render(run: Run, plots: Sequence[str] = ()) -> str:
+    """The whole report; `plots` are names of picture files beside it."""
+    parts = [
+        "# HelixFlow beside its peers",
+        _preamble(run),
+        "## What is to be reached",
+        _reach(run),
+        *(f"![{plot}]({plot})" for plot in plots),
+    ]
+    for scenario in run.scenarios:
+        parts += [f"## {scenario.title}", *_scenario(run, scenario)]
+    parts += ["## Starting and stopping", _visits(run), "## Made with", _made_with(run)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; the first column is text, the others are numbers."""
+    lines = [_row(head), _row(["---", *["---:"] * (len(head) - 1)])]
+    return "\n".join([*lines, *map(_row, rows)])
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _preamble(run: Run) -> str:
+    machine = run.machine
+    return (
+        f"{run.started}, {run.duration_s / 60:.0f} minutes, commit {run.versions.get('commit')}. "
+        f"{machine.get('processor')}, {machine.get('cores')} cores, "
+        f"{machine.get('memory_gib')} GiB; the load generator runs on the same cores. Load average "
+        f"before: {machine.get('load_average_before')}.\n\n"
+        "Every figure is a median of repeats with the lowest and the highest in brackets. A ratio "
+        "is taken repeat by repeat between neighbours in time, ours divided by theirs. Everything "
+        "is measured at the client's socket, and every answer is checked."
+    )
+
+
+def _reach(run: Run) -> str:
+    rows = []
+    for goal in goals(run):
+        sign = "≥" if goal.at_least else "<"
+        rows.append(
+            [
+                goal.what,
+                f"{sign} {goal.target:g} {goal.unit}",
+                shown(goal.measured),
+                goal.verdict,
+            ]
+        )
+    return table(["what", "reach", "measured", "verdict"], rows)
+
+
+def _scenario(run: Run, scenario: Described) -> list[str]:
+    parts = []
+    for load, title in scenario.loads.items():
+        rows = list(_load_rows(run, scenario, load))
+        if rows:
+            head = [title, *scenario.systems.values(), *_ratio_heads(scenario)]
+            parts.append(table(head, rows))
+    parts.append(_checks(run, scenario))
+    return parts
+
+
+def _ratio_heads(scenario: Described) -> list[str]:
+    return [f"ratio to {scenario.systems[name]}" for name in _references(scenario)]
+
+
+def _references(scenario: Described) -> list[str]:
+    return [name for name in scenario.systems if name != OURS] if OURS in scenario.systems else []
+
+
+def _load_rows(run: Run, scenario: Described, load: str) -> Iterable[list[str]]:
+    streamed = _any(run, scenario, load, "first_token_p50_ms")
+    for name, title, compared in _ROWS:
+        if not _any(run, scenario, load, name) or (name == "tokens_per_s" and not streamed):
+            continue
+        systems = scenario.systems
+        cells = [shown(figure(run.series(scenario.name, key, load, name))) for key in systems]
+        for reference in _references(scenario):
+            ratio = run.ratio(scenario.name, OURS, reference, load, name)
+            cells.append(shown(ratio) if compared else NONE)
+        yield [title, *cells]
+
+
+def _any(run: Run, scenario: Described, load: str, name: str) -> bool:
+    return any(run.series(scenario.name, key, load, name) for key in scenario.systems)
+
+
+def _checks(run: Run, scenario: Described) -> str:
+    """What was answered wrongly, and whether the generator kept up."""
+    mine = [each for each in run.measurements if each.scenario == scenario.name]
+    if not mine:
+        return "Nothing was measured."
+    answered = sum(each.figures["answered"] for each in mine)
+    errors: dict[str, int] = {}
+    for each in mine:
+        for kind, count in each.errors.items():
+            key = f"{scenario.systems[each.system]}: {kind}"
+            errors[key] = errors.get(key, 0) + count
+    wrong = ", ".join(f"{kind} {count}" for kind, count in errors.items()) or "none"
+    lag = max(each.figures["generator_lag_p99_ms"] for each in mine)
+    busy = max(each.figures.get("generator_core_share", 0.0) for each in mine)
+    return (
+        f"{answered:,.0f} right answers; wrong ones: {wrong}. The load generator used at most "
+        f"{busy:.0%} of a core; its own event loop woke up at most {lag:.1f} ms late (p99)."
+    )
+
+
+def _visits(run: Run) -> str:
+    titles = {name: title for each in run.scenarios for name, title in each.systems.items()}
+    rows = []
+    for scenario in run.scenarios:
+        for name in scenario.systems:
+            mine = [v for v in run.visits if (v.scenario, v.system) == (scenario.name, name)]
+            good = [visit for visit in mine if not visit.fault]
+            rows.append(
+                [
+                    f"{titles[name]} ({scenario.name})",
+                    shown(figure([v.ready_s for v in good])),
+                    shown(figure([v.first_token_s for v in good if v.first_token_s])),
+                    shown(figure([v.stop_s for v in good])),
+                    shown(figure([v.memory_mib for v in good if v.memory_mib])),
+                    str(sum(v.left for v in good if v.system == OURS)),
+                    "; ".join(sorted({v.fault for v in mine if v.fault})) or "none",
+                ]
+            )
+    head = [
+        "system", "ready, s", "first token, s", "stop, s", "memory (PSS), MiB",
+        "processes left", "faults",
+    ]  # fmt: skip
+    return table(head, rows)
+
+
+def _made_with(run: Run) -> str:
+    words = ", ".join(f"{name} {version}" for name, version in run.versions.items())
+    lines = [f"Python {run.machine.get('python')}, Linux {run.machine.get('kernel')}, {words}."]
+    seen: set[tuple[str, str]] = set()
+    for visit in run.visits:
+        place = (visit.scenario, visit.system)
+        if visit.facts and place not in seen:
+            seen.add(place)
+            facts = {k: v for k, v in visit.facts.items() if k not in {"steps", "command_s"}}
+            lines.append(f"- `{visit.scenario}/{visit.system}`: `{json.dumps(facts)}`")
+    return "\n".join(lines)

@@ -1,0 +1,98 @@
+"""What a run leaves behind, as plain structs: `results.json` is exactly this.
+
+No key, host name, user name or path of the machine is in it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct, field
+
+from benchmarks.stats.spread import Figure, ratios
+
+
+class Visit(Struct):
+    """One system, started and stopped once.
+
+    Attributes:
+        turn: the place in the run's order, from 0.
+        ready_s: from the start command until the system answered.
+        first_token_s: from the start command until a first token; 0 where nobody asked for one.
+        stop_s: how long stopping took.
+        left: processes that were still there after it had stopped (and were then ended).
+        memory_mib: held by all of its processes after its loads.
+        facts: flags and settings.
+        fault: why it could not be measured, or empty.
+    """
+
+    scenario: str
+    system: str
+    visit: int
+    turn: int
+    ready_s: float = 0.0
+    first_token_s: float = 0.0
+    stop_s: float = 0.0
+    left: int = 0
+    memory_mib: float = 0.0
+    facts: dict[str, Any] = field(default_factory=dict)
+    fault: str = ""
+
+
+class Measurement(Struct):
+    """One load on one system, once. `figures` are those of stats/summary.py and of its processes:
+    `cpu_ms_per_request`, `cpu_ms_per_token`."""
+
+    scenario: str
+    system: str
+    load: str
+    visit: int
+    round: int
+    figures: dict[str, float]
+    errors: dict[str, int] = field(default_factory=dict)
+
+
+class Described(Struct):
+    """A scenario in words. Systems and loads: key to title, in their order; the last system is
+    ours."""
+
+    name: str
+    title: str
+    systems: dict[str, str]
+    loads: dict[str, str]
+
+
+class Run(Struct):
+    """Everything."""
+
+    started: str
+    duration_s: float = 0.0
+    full: bool = False
+    machine: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    scenarios: list[Described] = field(default_factory=list)
+    visits: list[Visit] = field(default_factory=list)
+    measurements: list[Measurement] = field(default_factory=list)
+
+    def series(self, scenario: str, system: str, load: str, name: str) -> list[float]:
+        """A figure's repeats in the order in which they were measured, by visit and round."""
+        return list(self._repeats(scenario, system, load, name).values())
+
+    def ratio(self, scenario: str, ours: str, theirs: str, load: str, name: str) -> Figure | None:
+        """The figure of `ours / theirs` over the repeats that both have."""
+        our_repeats = self._repeats(scenario, ours, load, name)
+        their_repeats = self._repeats(scenario, theirs, load, name)
+        both = [repeat for repeat in our_repeats if repeat in their_repeats]
+        return ratios([our_repeats[r] for r in both], [their_repeats[r] for r in both])
+
+    def _repeats(
+        self, scenario: str, system: str, load: str, name: str
+    ) -> dict[tuple[int, int], float]:
+        """By visit and round, in that order."""
+        found = {
+            (each.visit, each.round): each.figures[name]
+            for each in self.measurements
+            if (each.scenario, each.system, each.load) == (scenario, system, load)
+            and name in each.figures
+        }
+        return dict(sorted(found.items()))

@@ -1,0 +1,145 @@
+"""Runs scenarios: each system in turn, started, warmed, driven, stopped.
+
+Failure behavior: a system that does not come up, or dies while it is driven, is written down with
+the reason, and the run goes on; whatever it left behind is ended by process ids first.
+"""
+
+from __future__ import annotations
+
+import gzip
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from benchmarks.load import crew
+from benchmarks.load.outcome import Outcome
+from benchmarks.machine import machine, versions
+from benchmarks.results import Measurement, Run, Visit
+from benchmarks.scenarios.ports import Load, Scenario
+from benchmarks.stats.order import alternating
+from benchmarks.stats.summary import summary
+from benchmarks.systems.ports import Running, StartFailed, System
+
+Say = Callable[[str], None]
+
+
+class Runner:
+    """One run. `folder` receives the samples and, where a system failed, its log."""
+
+    def __init__(self, folder: Path, say: Say, *, full: bool = False) -> None:
+        self._folder = folder
+        self._say = say
+        self._begin = time.monotonic()
+        self._turn = 0
+        self._samples = gzip.open(folder / "samples.jsonl.gz", "ab")  # noqa: SIM115 - see close
+        self.run = Run(
+            started=datetime.now(UTC).isoformat(timespec="seconds"),
+            full=full,
+            machine=machine(),
+            versions=versions(),
+        )
+
+    def close(self) -> None:
+        """Finish the files."""
+        self._samples.close()
+
+    def measure(self, scenario: Scenario) -> None:
+        """Run a scenario to its end."""
+        self.run.scenarios.append(scenario.described())
+        self._say(f"{scenario.title}: {scenario.visits} x {scenario.rounds} repeats of each system")
+        for visit, make in alternating(scenario.systems, scenario.visits):
+            self._visit(scenario, make(), visit)
+            self.run.duration_s = time.monotonic() - self._begin
+            save(self.run, self._folder)
+
+    def _visit(self, scenario: Scenario, system: System, visit: int) -> None:
+        record = Visit(scenario.name, system.name, visit, self._turn)
+        self._turn += 1
+        self.run.visits.append(record)
+        with tempfile.TemporaryDirectory(prefix="hxb-") as name:
+            folder = Path(name)
+            try:
+                self._use(scenario, system, record, folder)
+            except Exception as error:  # whatever it was, the others are still measured
+                known = isinstance(error, StartFailed | crew.LoadFailed)
+                record.fault = str(error) if known else f"{type(error).__name__}: {error}"
+                self._say(f"  {system.title}: FAILED: {record.fault}")
+                self._keep_logs(folder, record)
+            finally:
+                begin = time.monotonic()
+                system.stop()
+                record.stop_s = time.monotonic() - begin
+                record.left = system.family.end()
+
+    def _use(self, scenario: Scenario, system: System, record: Visit, folder: Path) -> None:
+        running = system.start(folder)
+        record.ready_s, record.first_token_s = running.ready_s, running.first_token_s
+        record.facts = running.facts
+        self._say(f"  {system.title}: ready after {running.ready_s:.1f} s")
+        for load in scenario.loads:
+            crew.drive(load.warming(running))
+        turn = 0
+        for round_ in range(scenario.rounds):
+            for load in scenario.loads:
+                turn += 1
+                self._load(scenario, system, running, load, (record.visit, round_, turn))
+        record.memory_mib = system.family.memory_mib()
+
+    def _load(
+        self,
+        scenario: Scenario,
+        system: System,
+        running: Running,
+        load: Load,
+        place: tuple[int, int, int],
+    ) -> None:
+        visit, round_, turn = place
+        cpu_s = system.family.cpu_s()
+        outcome = crew.drive(load.plan(running, turn))
+        cpu_s = system.family.cpu_s() - cpu_s
+        figures = summary(outcome, load.pace)
+        if outcome.answered:
+            figures["cpu_ms_per_request"] = cpu_s * 1e3 / outcome.answered
+            figures["cpu_ms_per_token"] = cpu_s * 1e3 / outcome.tokens
+        measured = Measurement(
+            scenario.name, system.name, load.name, visit, round_, figures, outcome.errors
+        )
+        self.run.measurements.append(measured)
+        self._keep_samples(measured, outcome)
+        self._say(f"    {load.title}: {_line(figures)}")
+
+    def _keep_samples(self, measured: Measurement, outcome: Outcome) -> None:
+        place = {
+            name: getattr(measured, name)
+            for name in ("scenario", "system", "load", "visit", "round")
+        }
+        self._samples.write(msgspec.json.encode({**place, "outcome": outcome}) + b"\n")
+
+    def _keep_logs(self, folder: Path, record: Visit) -> None:
+        for log in folder.glob("*.log"):
+            kept = self._folder / f"{record.scenario}-{record.system}-{record.visit}-{log.name}"
+            kept.write_bytes(log.read_bytes()[-100_000:])
+
+
+def save(run: Run, folder: Path) -> None:
+    """Write `results.json`."""
+    raw = msgspec.json.format(msgspec.json.encode(run), indent=1)
+    (folder / "results.json").write_bytes(raw)
+
+
+def _line(figures: dict[str, float]) -> str:
+    names: Sequence[tuple[str, str]] = (
+        ("requests_per_s", "{:.1f} requests/s"),
+        ("tokens_per_s", "{:.0f} tokens/s"),
+        ("latency_p50_ms", "p50 {:.2f} ms"),
+        ("latency_p99_ms", "p99 {:.2f} ms"),
+        ("first_token_p50_ms", "first token {:.1f} ms"),
+    )
+    said = [form.format(figures[name]) for name, form in names if name in figures]
+    if figures["errors"]:
+        said.append(f"{figures['errors']:.0f} ERRORS")
+    return ", ".join(said)

@@ -1,0 +1,1 @@
+"""Which systems meet under which loads."""

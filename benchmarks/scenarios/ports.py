@@ -1,0 +1,72 @@
+"""What a scenario is: systems, and the loads that each of them is put under."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmarks.load.plan import Closed, Expected, Pace, Plan
+from benchmarks.results import Described
+from benchmarks.scenarios.bodies import CHAT
+from benchmarks.systems.ports import Running, System
+
+TURN = "@TURN@"
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """One load, for every system of its scenario the same.
+
+    Attributes:
+        name: a short key, `title` what people read.
+        bodies: JSON requests, sent in turn; `TURN` in them becomes a number.
+        pace: how they leave; `warm_up` how they do before anything is counted.
+    """
+
+    name: str
+    title: str
+    bodies: tuple[str, ...]
+    expected: Expected
+    pace: Pace
+    warm_up: Closed
+
+    def plan(self, running: Running, turn: int) -> Plan:
+        """This load on a system. `turn` counts the loads of a visit: no prompt comes twice."""
+        return Plan(running.target(CHAT), self._bodies(str(turn)), self.expected, self.pace)
+
+    def warming(self, running: Running) -> Plan:
+        """Requests of the same kind, before anything is counted."""
+        return Plan(running.target(CHAT), self._bodies("0"), self.expected, self.warm_up)
+
+    def _bodies(self, turn: str) -> list[str]:
+        return [body.replace(TURN, turn) for body in self.bodies]
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A meeting of systems.
+
+    Attributes:
+        name: a short key, `title` what people read.
+        systems: what makes each system anew; the last one is ours, the first one its reference.
+        loads: in the order in which every visit drives them.
+        visits: how often each system is started.
+        rounds: how often the loads are driven within one visit.
+    """
+
+    name: str
+    title: str
+    systems: tuple[Callable[[], System], ...]
+    loads: tuple[Load, ...]
+    visits: int
+    rounds: int
+
+    def described(self) -> Described:
+        """The scenario in words."""
+        systems = [make() for make in self.systems]
+        return Described(
+            self.name,
+            self.title,
+            {system.name: system.title for system in systems},
+            {load.name: load.title for load in self.loads},
+        )

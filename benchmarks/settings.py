@@ -1,0 +1,39 @@
+"""How deep a run goes, and which files it uses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+EMBEDDED_CONFIG = ROOT / "configs" / "embedded.yaml"
+ECHO_CONFIG = ROOT / "benchmarks" / "configs" / "echo.yaml"
+
+
+def models_dir() -> Path:
+    """Where `make up` keeps prepared models: a model is prepared once, not once per visit."""
+    return ROOT / ".helixflow" / "models"
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """How much is measured.
+
+    Attributes:
+        visits: starts of each system.
+        rounds: repeats of the loads within a visit.
+        seconds: the length of a load that has a duration.
+        waves: requests per stream of a load that counts them.
+    """
+
+    visits: int
+    rounds: int
+    seconds: float
+    waves: int
+    full: bool = False
+
+
+QUICK = Depth(visits=3, rounds=2, seconds=5.0, waves=2)
+FULL = Depth(visits=5, rounds=3, seconds=10.0, waves=4, full=True)
+CHECK = Depth(visits=1, rounds=1, seconds=1.0, waves=1)

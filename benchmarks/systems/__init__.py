@@ -1,0 +1,1 @@
+"""What is measured. One system runs at a time."""

@@ -1,0 +1,56 @@
+"""vLLM's own OpenAI server, alone: the same model folder, engine flags, memory and threads.
+
+Its access log is off, because HelixFlow's is; all else is as vLLM does it by itself. `alike` also
+takes over HelixFlow's choice of executor, which leaves one process less than vLLM's own.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.systems.engine_facts import EngineFacts
+from benchmarks.systems.loopback import HOST, free_ports, wait_until_ok
+from benchmarks.systems.ports import Running
+from benchmarks.systems.processes import Family
+
+
+class BareVllm:
+    """Implements `System`."""
+
+    def __init__(self, engine: EngineFacts, *, alike: bool = False) -> None:
+        self.name = "vllm_alike" if alike else "vllm"
+        self.title = "bare vLLM, our executor" if alike else "bare vLLM server"
+        self._engine = engine
+        self._arguments = [*engine.arguments, *(engine.executor if alike else ())]
+        self.family = Family()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, folder: Path) -> Running:
+        port, log = free_ports(1)[0], folder / "vllm.log"
+        engine = self._engine
+        begin = time.monotonic()
+        with log.open("wb") as out:
+            process = self._process = subprocess.Popen(
+                [
+                    sys.executable, "-m", "vllm.entrypoints.openai.api_server",
+                    "--host", HOST, "--port", str(port),
+                    "--model", engine.folder, "--served-model-name", engine.name,
+                    "--disable-uvicorn-access-log", *self._arguments,
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                env=self.family.environment(engine.environment),
+            )  # fmt: skip
+        wait_until_ok(port, "/health", process, log)
+        ready_s = time.monotonic() - begin
+        facts = {"arguments": self._arguments, "environment": engine.environment}
+        return Running(HOST, port, ready_s, facts=facts)
+
+    def stop(self) -> None:
+        self.family.end()
+        if self._process is not None:
+            self._process.wait()

@@ -1,0 +1,58 @@
+"""What every measured system is to the runner."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+from msgspec import Struct, field
+
+from benchmarks.load.plan import Target
+from benchmarks.systems.processes import Family
+
+
+class StartFailed(Exception):
+    """A system did not come up. The message is one line for the report, and never a secret."""
+
+
+class Running(Struct):
+    """A system that answers.
+
+    Attributes:
+        host, port: where it listens.
+        headers: what a request needs; they may hold a key and are never written down.
+        ready_s: seconds from the command until it answered.
+        first_token_s: seconds from the command until the first token of a real answer; 0 where the
+            system does not ask for one by itself.
+        facts: flags and settings worth reading beside its figures.
+    """
+
+    host: str
+    port: int
+    ready_s: float
+    first_token_s: float = 0.0
+    headers: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def target(self, path: str) -> Target:
+        """Where a load goes."""
+        return Target(self.host, self.port, path, self.headers)
+
+
+class System(Protocol):
+    """A system under test. `name` is a short key, `title` what people read."""
+
+    name: str
+    title: str
+    family: Family
+
+    def start(self, folder: Path) -> Running:
+        """Start on free loopback ports and wait until it answers; logs go into `folder`.
+
+        Raises StartFailed. `stop` must be called in every case.
+        """
+        ...
+
+    def stop(self) -> None:
+        """End what `start` began, by process ids."""
+        ...

@@ -1,0 +1,1 @@
+"""Ray shells and the composition root: construction and delegation, nothing else."""

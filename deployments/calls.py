@@ -1,0 +1,139 @@
+"""The calls that an Ingress makes to other deployments, and what their failures mean.
+
+Failure behavior: a control call has a deadline of its own and becomes `Unavailable` when it passes
+or when the replica is lost. A model's replica that is lost becomes `engine_died`; more waiting
+requests than its bound become `Overloaded`. Leaving a call early cancels it in the replica.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from ray import serve
+from ray.exceptions import RayActorError, RayError, TaskCancelledError
+from ray.serve.exceptions import BackPressureError, RayServeException
+from ray.serve.handle import DeploymentHandle
+
+from deployments.names import MODEL, UNKNOWN_REVISION, lean, model_app
+from helixflow.errors import Overloaded, Refusal, Unavailable
+from helixflow.identity.ports import Verdict
+from helixflow.inference.frame import Frame
+from helixflow.inference.request import EngineRequest
+from helixflow.routing.registry import Snapshot
+
+_LOST = (RayError, RayServeException, ConnectionError)
+
+
+class RayAuthority:
+    """Auth, as `identity.ports.Authority`."""
+
+    def __init__(self, auth: DeploymentHandle[Any], call_s: float) -> None:
+        handle = lean(auth)
+        self._verify, self._revision = handle.verify, handle.revision
+        self._call_s = call_s
+
+    async def verify(self, digest: bytes) -> Verdict:
+        """See `Authority.verify`."""
+        try:
+            async with asyncio.timeout(self._call_s):
+                verdict = Verdict.from_wire(await self._verify.remote(digest))
+        except (TimeoutError, *_LOST) as error:
+            raise _auth_away() from error
+        if isinstance(verdict.refused, Unavailable):
+            raise verdict.refused
+        return verdict
+
+    async def revision(self) -> int:
+        """See `Authority.revision`."""
+        try:
+            async with asyncio.timeout(self._call_s):
+                revision = int(await self._revision.remote())
+        except (TimeoutError, *_LOST) as error:
+            raise _auth_away() from error
+        if revision == UNKNOWN_REVISION:
+            raise _auth_away()
+        return revision
+
+
+class RayRegistrySource:
+    """Router, as `gateway.ports.RegistrySource`."""
+
+    def __init__(self, router: DeploymentHandle[Any], call_s: float) -> None:
+        self._snapshot = lean(router).snapshot
+        self._call_s = call_s
+
+    async def snapshot(self, epoch: str, revision: int, wait_s: float) -> Snapshot | None:
+        """See `RegistrySource.snapshot`."""
+        try:
+            async with asyncio.timeout(wait_s + self._call_s):
+                wire = await self._snapshot.remote(epoch, revision, wait_s)
+        except (TimeoutError, *_LOST) as error:
+            raise Unavailable(
+                Refusal.REGISTRY_UNAVAILABLE, "The Router does not answer.", retry_after_s=1.0
+            ) from error
+        return None if wire is None else Snapshot.from_wire(wire)
+
+
+class RayDispatcher:
+    """Model replicas, as `gateway.ports.Dispatcher`. Handles are made once per model and kept."""
+
+    def __init__(self) -> None:
+        self._unary: dict[str, DeploymentHandle[Any]] = {}
+        self._stream: dict[str, DeploymentHandle[Any]] = {}
+
+    async def unary(self, request: EngineRequest) -> Frame:
+        """See `Dispatcher.unary`."""
+        handle = self._unary.get(request.model) or self._connect(request.model)[0]
+        response = handle.remote(request.to_wire())
+        try:
+            return Frame.from_wire(await response)
+        except asyncio.CancelledError:
+            response.cancel()
+            raise
+        except BackPressureError as error:
+            raise _full(request.model) from error
+        except _LOST as error:
+            raise _lost(error) from error
+
+    async def stream(self, request: EngineRequest) -> AsyncGenerator[Frame, None]:
+        """See `Dispatcher.stream`."""
+        handle = self._stream.get(request.model) or self._connect(request.model)[1]
+        response = handle.remote(request.to_wire())
+        complete = False
+        try:
+            async for wire in response:
+                frame = Frame.from_wire(wire)
+                complete = frame.sidecar is not None
+                yield frame
+        except BackPressureError as error:
+            raise _full(request.model) from error
+        except _LOST as error:
+            raise _lost(error) from error
+        finally:
+            if not complete:
+                response.cancel()
+
+    def _connect(self, model: str) -> tuple[DeploymentHandle[Any], DeploymentHandle[Any]]:
+        # The registry has just said that this app exists; asking the controller again would block.
+        handle = serve.get_deployment_handle(MODEL, app_name=model_app(model), _check_exists=False)
+        self._unary[model] = lean(handle).unary
+        self._stream[model] = lean(handle, stream=True).stream
+        return self._unary[model], self._stream[model]
+
+
+def _auth_away() -> Unavailable:
+    return Unavailable(Refusal.AUTH_UNAVAILABLE, "Auth does not answer.", retry_after_s=1.0)
+
+
+def _full(model: str) -> Overloaded:
+    return Overloaded(
+        Refusal.OVERLOADED, f"Too many requests wait for {model!r}.", retry_after_s=1.0
+    )
+
+
+def _lost(error: BaseException) -> BaseException:
+    if isinstance(error, TaskCancelledError) and not isinstance(error, RayActorError):
+        return asyncio.CancelledError()
+    return Unavailable(Refusal.ENGINE_DIED, "The model's replica was lost.", retry_after_s=5.0)

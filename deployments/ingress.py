@@ -1,0 +1,91 @@
+"""Ingress: the front door. Holds copies only, and opens no database.
+
+Failure behavior: while Auth, Router or the database is away, callers that are known and models
+that run are served on from the copies. A replica that is lost takes its own connections with it;
+HAProxy sends the next request to another one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from ray import serve
+from ray.serve.handle import DeploymentHandle
+from starlette.types import ASGIApp
+
+from deployments.calls import RayAuthority, RayDispatcher, RayRegistrySource
+from helixflow.clock import SystemClock
+from helixflow.gateway.http.app import build_face
+from helixflow.gateway.local import LocalFace, ModelsWire
+from helixflow.gateway.pipeline import Pipeline
+from helixflow.gateway.upkeep import follow_identity, follow_registry
+from helixflow.identity.authenticator import Authenticator
+from helixflow.inference.frame import FrameWire
+from helixflow.inference.request import CallWire
+from helixflow.limits.ports import Unlimited
+from helixflow.routing.registry import Catalog
+from helixflow.settings import GatewaySettings, HttpSettings, IdentitySettings, RoutingSettings
+from helixflow.signals import NullSignals
+from helixflow.telemetry.logs import configure_logging
+
+
+@serve.ingress()
+class Ingress:
+    """The Serve shell around the pipeline and its faces."""
+
+    async def __init__(  # type: ignore[misc]
+        self, auth: DeploymentHandle[Any], router: DeploymentHandle[Any], tree: dict[str, Any]
+    ) -> None:
+        configure_logging(tree["telemetry"]["log_level"])
+        clock, signals = SystemClock(), NullSignals()
+        self._gateway = GatewaySettings(**tree["gateway"])
+        self._http = HttpSettings(**tree["http"])
+        identity, routing = IdentitySettings(**tree["identity"]), RoutingSettings(**tree["routing"])
+        authority = RayAuthority(auth, self._gateway.control_call_s)
+        source = RayRegistrySource(router, self._gateway.control_call_s)
+        authenticator = Authenticator(authority, identity, clock, signals)
+        catalog = Catalog(self._gateway.loading_retry_after_s)
+        self._pipeline = Pipeline(
+            authenticator=authenticator,
+            catalog=catalog,
+            limiter=Unlimited(),
+            dispatcher=RayDispatcher(),
+            settings=self._gateway,
+            clock=clock,
+            signals=signals,
+        )
+        self._clock = clock
+        self._local = LocalFace(self._pipeline, self._gateway, clock, self._http.body_bytes_max)
+        loop = asyncio.get_running_loop()
+        self._upkeep = [
+            loop.create_task(work, context=contextvars.Context())
+            for work in (
+                follow_registry(source, catalog, routing),
+                follow_identity(authenticator, identity),
+            )
+        ]
+
+    def __serve_build_asgi_app__(self) -> ASGIApp:
+        """Called by Serve once the replica is built."""
+        return build_face(self._pipeline, self._http, self._gateway, self._clock)
+
+    async def answer(self, wire: CallWire) -> AsyncGenerator[FrameWire, None]:
+        """A generation, for Python handles (helixflow/handle.py)."""
+        frames = self._local.answer(wire)
+        try:
+            async for frame in frames:
+                yield frame
+        finally:
+            await frames.aclose()
+
+    async def list_models(self, credential: str | None) -> ModelsWire:
+        """The models that the caller may see, for Python handles."""
+        return await self._local.models(credential)
+
+    async def check_health(self) -> None:
+        """Called by Serve; raising replaces this replica."""
+        if any(task.done() for task in self._upkeep):
+            raise RuntimeError("the upkeep of the copies ended")

@@ -1,0 +1,104 @@
+"""Plain HTTP for the command line: no library, so that it starts fast.
+
+Failure behavior: whatever goes wrong below HTTP (refused, reset, too slow) is `Unreachable`; an
+answer, whatever its status, is returned.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from helixflow.cli.failure import CommandFailed
+
+
+class Unreachable(CommandFailed):
+    """Nothing answered at an address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer."""
+
+    status: int
+    body: bytes
+
+    def json(self) -> Any:
+        """The body as JSON, or None where it is none."""
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            return None
+
+
+class Client:
+    """Sends requests to one server.
+
+    Args:
+        base_url: `http://host:port` or https, with or without a path in front.
+        token: sent as a bearer token; empty means none.
+        timeout_s: for connecting and for each read.
+    """
+
+    def __init__(self, base_url: str, token: str = "", timeout_s: float = 10.0) -> None:
+        self._url = urlsplit(base_url)
+        self._headers = {"authorization": f"Bearer {token}"} if token else {}
+        self._timeout_s = timeout_s
+        if self._url.scheme not in ("http", "https") or not self._url.hostname:
+            raise CommandFailed(f"{base_url!r} is not an address like http://127.0.0.1:8000")
+
+    def request(
+        self, method: str, path: str, body: object = None, timeout_s: float | None = None
+    ) -> Answer:
+        """Send `body` as JSON and read the whole answer."""
+        with self.open(method, path, body, timeout_s) as response:
+            return Answer(response.status, _read(response))
+
+    @contextmanager
+    def open(
+        self, method: str, path: str, body: object = None, timeout_s: float | None = None
+    ) -> Iterator[http.client.HTTPResponse]:
+        """Send a request; the answer can be read while it comes (`chunks`)."""
+        host, port = self._url.hostname or "", self._url.port
+        seconds = timeout_s or self._timeout_s
+        connection = (
+            http.client.HTTPSConnection(host, port, timeout=seconds)
+            if self._url.scheme == "https"
+            else http.client.HTTPConnection(host, port, timeout=seconds)
+        )
+        headers: Mapping[str, str] = self._headers
+        data = None
+        if body is not None:
+            data = json.dumps(body).encode()
+            headers = {**headers, "content-type": "application/json"}
+        try:
+            try:
+                connection.request(method, self._url.path.rstrip("/") + path, data, dict(headers))
+                response = connection.getresponse()
+            except (OSError, http.client.HTTPException) as error:
+                raise Unreachable(f"{host}:{port}: {_reason(error)}") from error
+            yield response
+        finally:
+            connection.close()
+
+
+def chunks(response: http.client.HTTPResponse) -> Iterator[bytes]:
+    """The body as it arrives."""
+    while data := _read(response, 65_536):
+        yield data
+
+
+def _read(response: http.client.HTTPResponse, at_most: int | None = None) -> bytes:
+    try:
+        return response.read() if at_most is None else response.read1(at_most)
+    except (OSError, http.client.HTTPException) as error:
+        raise Unreachable(f"the answer broke off: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,1 @@
+"""Keys and ciphers: the one home of `cryptography`."""

@@ -1,0 +1,138 @@
+"""A model replica: a gate, an engine, and a deadline; the class behind the Model deployment.
+
+Failure behavior: whatever happens to a request, its answer ends with one frame whose sidecar says
+what it used and, if it failed, why; no exception crosses to the other process. A caller that hangs
+up (cancellation, `aclose`) or a deadline that passes aborts the generation and frees the place, in
+`finally`. A dead engine fails `health`, so that the replica is replaced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable
+from contextlib import aclosing
+from dataclasses import replace
+from typing import TypeVar
+
+import structlog
+
+from helixflow.clock import Clock, SystemClock
+from helixflow.engine.gate import Gate, Ticket
+from helixflow.engine.ports import Engine, Progress
+from helixflow.errors import DeadlineExceeded, Refusal, Refused
+from helixflow.inference.deadline import Deadline
+from helixflow.inference.frame import Frame, FrameWire, Sidecar
+from helixflow.inference.load import Load
+from helixflow.inference.model_spec import ModelSpec
+from helixflow.inference.request import EngineRequest, EngineRequestWire
+from helixflow.inference.usage import Usage
+from helixflow.signals import Metric, NullSignals, Signals
+
+_log = structlog.get_logger(__name__)
+_T = TypeVar("_T")
+
+
+class ModelReplica:
+    """Answers requests with one engine: `sequences_max` at once, and `queue_max` that wait."""
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        engine: Engine,
+        clock: Clock | None = None,
+        signals: Signals | None = None,
+    ) -> None:
+        self._spec = spec
+        self._engine = engine
+        self._clock = clock or SystemClock()
+        self._signals = signals or NullSignals()
+        self._gate = Gate(spec.sequences_max, spec.queue_max, self._clock)
+
+    async def start(self, progress: Progress) -> None:
+        """Load the model. Raises `ModelLoadError`."""
+        await self._engine.start(progress)
+
+    async def stop(self) -> None:
+        """End the engine and its processes."""
+        await self._engine.stop()
+
+    async def health(self) -> None:
+        """Raises `Unavailable` when the engine can no longer generate."""
+        await self._engine.health()
+
+    def load(self) -> Load:
+        """The engine's load, with everyone who waits, here or there."""
+        load = self._engine.load()
+        return replace(load, waiting=load.waiting + self._gate.waiting)
+
+    async def unary(self, wire: EngineRequestWire) -> FrameWire:
+        """Answer with one frame, sidecar included."""
+        frames = [frame async for frame in self._answer(wire)]
+        return Frame(b"".join(frame.data for frame in frames), frames[-1].sidecar).to_wire()
+
+    async def stream(self, wire: EngineRequestWire) -> AsyncGenerator[FrameWire, None]:
+        """Answer with frames as they come; the last one has the sidecar."""
+        async with aclosing(self._answer(wire)) as frames:
+            async for frame in frames:
+                yield frame.to_wire()
+
+    async def _answer(self, wire: EngineRequestWire) -> AsyncGenerator[Frame, None]:
+        """At least one frame; exactly the last one has a sidecar.
+
+        The place is free before the last frame leaves: a slow reader of the end holds nothing.
+        """
+        last = Frame(b"", Sidecar())
+        refused: Refused | None = None
+        usage = Usage()
+        try:
+            async with aclosing(self._generate(EngineRequest.from_wire(wire))) as frames:
+                async for frame in frames:
+                    if frame.sidecar is None:
+                        yield frame
+                    else:
+                        last = frame
+        except Refused as error:
+            refused = error
+        except Exception:
+            _log.exception("request_failed", model=self._spec.name, request_id=wire[1])
+            refused = Refused(Refusal.INTERNAL_ERROR, "The model replica failed.")
+        finally:
+            usage = self._settle(wire[1])
+        side = last.sidecar or Sidecar()
+        refused = side.refused or refused
+        yield Frame(last.data, Sidecar(usage, side.finish_reason, self.load(), refused))
+
+    async def _generate(self, request: EngineRequest) -> AsyncGenerator[Frame, None]:
+        """The engine's frames, in turn and in time."""
+        deadline = Deadline.after(self._clock.monotonic(), request.timeout_s)
+        ticket: Ticket | None = None
+        try:
+            ticket = await self._in_time(self._gate.enter(), deadline)
+            async with aclosing(self._engine.generate(request)) as frames:
+                while (frame := await self._in_time(anext(frames, None), deadline)) is not None:
+                    yield frame
+        finally:
+            if ticket is not None:
+                ticket.leave()
+
+    async def _in_time(self, step: Awaitable[_T], deadline: Deadline) -> _T:
+        """Await one step; what a timeout interrupts is cancelled, and so aborts the generation."""
+        remaining_s = deadline.remaining_s(self._clock.monotonic())
+        try:
+            async with asyncio.timeout(remaining_s) as limit:
+                return await step
+        except TimeoutError:
+            if limit.expired():
+                raise DeadlineExceeded.of("The request", deadline.limit_s) from None
+            raise
+
+    def _settle(self, request_id: str) -> Usage:
+        """Count what the request used, hang-ups included."""
+        usage = self._engine.usage(request_id)
+        model = ("model", self._spec.name)
+        if usage.prompt_tokens:
+            self._signals.count(Metric.TOKENS, (model, ("kind", "prompt")), usage.prompt_tokens)
+        if usage.completion_tokens:
+            kind = ("kind", "completion")
+            self._signals.count(Metric.TOKENS, (model, kind), usage.completion_tokens)
+        return usage

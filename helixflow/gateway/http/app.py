@@ -1,0 +1,136 @@
+"""The HTTP face: one ASGI app over the pipeline.
+
+The hot routes are looked up in a table before anything else; all other routes are FastAPI's, behind
+the gate. Works under Serve and under any ASGI server; the shield goes around it.
+
+Failure behavior: whatever is raised, the client gets OpenAI's error body with a status and a code;
+what is not a refusal is logged with the request id and shown to nobody.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+import helixflow
+from helixflow.clock import Clock
+from helixflow.errors import InvalidRequest, NotFound, Refusal, Refused
+from helixflow.gateway.http.errors import answer_of, internal_error
+from helixflow.gateway.http.gate import Gate
+from helixflow.gateway.http.generation import HOT_ROUTES, Generation
+from helixflow.gateway.http.note import note_of
+from helixflow.gateway.http.ports import Service
+from helixflow.gateway.http.routes import docs, generation, health, models
+from helixflow.settings import GatewaySettings, HttpSettings
+
+ROUTERS: tuple[Callable[[Service], APIRouter], ...] = (
+    generation.router,
+    models.router,
+    health.router,
+    docs.router,
+)
+"""In the order of the documentation page. A router added here needs its permissions in
+permissions.py; what it raises as `Refused` is answered in OpenAI's form."""
+
+
+def build_face(
+    pipeline: Service, settings: HttpSettings, gateway: GatewaySettings, clock: Clock
+) -> ASGIApp:
+    """The ASGI app."""
+    return Face(build_app(pipeline), pipeline, Generation(pipeline, settings, gateway, clock))
+
+
+def build_app(service: Service) -> FastAPI:
+    """The routes that are not hot, and the description of all."""
+    app = FastAPI(
+        title="HelixFlow",
+        version=helixflow.__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        exception_handlers={
+            Refused: _refusal,
+            RequestValidationError: _invalid,
+            HTTPException: _http,
+            Exception: _fault,
+        },
+    )
+    for router in ROUTERS:
+        app.include_router(router(service))
+    return app
+
+
+class Face:
+    """Hot routes by a table, everything else by FastAPI behind the gate."""
+
+    def __init__(self, app: FastAPI, service: Service, generation: Generation) -> None:
+        self._app = app
+        self._cold = Gate(app, app.routes, service)
+        self._generation = generation
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind == "http":
+            operation = HOT_ROUTES.get(_path(scope))
+            if operation is not None and scope["method"] == "POST":
+                await self._generation.answer(operation, scope, receive, send)
+                return
+            with contextlib.suppress(Exception):  # Starlette raises again what `_fault` answered
+                await self._cold(scope, receive, send)
+        elif kind == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            await self._app(scope, receive, send)
+
+
+def _path(scope: Scope) -> str:
+    """The path below the point where the app is mounted."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    return path.removeprefix(root) if root else path
+
+
+def _response(refused: Refused) -> Response:
+    status, headers, body = answer_of(refused)
+    response = Response(body, status)
+    response.raw_headers = headers
+    return response
+
+
+async def _refusal(_: Request, error: Refused) -> Response:
+    return _response(error)
+
+
+async def _invalid(_: Request, error: RequestValidationError) -> Response:
+    fault = error.errors()[0]
+    param = ".".join(str(part) for part in fault["loc"][1:]) or None
+    return _response(InvalidRequest(Refusal.INVALID_VALUE, f"{fault['msg']}.", param=param))
+
+
+async def _http(request: Request, error: HTTPException) -> Response:
+    """Starlette's own answers: no such route, not by this method."""
+    if error.status_code == 405:
+        response = _response(
+            InvalidRequest(
+                Refusal.METHOD_NOT_ALLOWED,
+                f"{request.method} is not allowed on {request.url.path}.",
+            )
+        )
+        response.headers["allow"] = (error.headers or {})["Allow"]
+        return response
+    if error.status_code == 404:
+        return _response(
+            NotFound(Refusal.ROUTE_NOT_FOUND, f"There is no route {request.url.path[:256]!r}.")
+        )
+    return _response(InvalidRequest(Refusal.INVALID_VALUE, error.detail))
+
+
+async def _fault(request: Request, error: Exception) -> Response:
+    return _response(internal_error(error, note_of(request.scope).request_id))

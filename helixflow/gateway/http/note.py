@@ -1,0 +1,48 @@
+"""What the shield notes about a request, for the face behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from helixflow.ids import RequestId, mint_request_id
+from helixflow.inference.principal import Principal
+
+SCOPE_KEY = "helixflow"
+
+
+class RequestNote:
+    """Travels in the ASGI scope.
+
+    Attributes:
+        request_id: ours; on every answer as `x-request-id`.
+        client_request_id: what the client called it; shown in logs, never used as an identity.
+        abort: drops the client's connection at once, unsent bytes included; None where the server
+            gives no way to do that.
+        principal: the caller, once authenticated (set before a route of the closed ones runs).
+    """
+
+    __slots__ = ("abort", "client_request_id", "principal", "request_id")
+
+    def __init__(
+        self,
+        request_id: RequestId,
+        client_request_id: str = "",
+        abort: Callable[[], object] | None = None,
+    ) -> None:
+        self.request_id = request_id
+        self.client_request_id = client_request_id
+        self.abort = abort
+        self.principal: Principal | None = None
+
+    def __reduce__(self) -> tuple[type[RequestNote], tuple[RequestId, str]]:
+        """Serve's own proxy pickles scopes; a connection stays where it is."""
+        return (RequestNote, (self.request_id, self.client_request_id))
+
+
+def note_of(scope: Any) -> RequestNote:
+    """The note of an ASGI scope; where no shield stands before the face, one is made."""
+    note = scope.get(SCOPE_KEY)
+    if not isinstance(note, RequestNote):
+        note = scope[SCOPE_KEY] = RequestNote(mint_request_id())
+    return note

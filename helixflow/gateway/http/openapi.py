@@ -1,0 +1,140 @@
+"""How the HTTP face describes itself in OpenAPI: errors, headers, streams, who may call what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+
+from helixflow.api.chat import ChatCompletionChunk
+from helixflow.api.completion import CompletionChunk
+from helixflow.api.errors import ErrorBody
+from helixflow.errors import Refusal
+from helixflow.gateway.http.errors import STATUS
+from helixflow.gateway.http.permissions import OPEN_ROUTES, ROUTE_PERMISSIONS
+
+_REFERENCE = "#/components/schemas/{model}"
+_SECURITY = "apiKey"
+_CHUNKS = (ChatCompletionChunk, CompletionChunk)
+_SUMMARY = (
+    "A self-hosted inference platform that speaks OpenAI's API. Point an OpenAI client at this "
+    "server's `/v1` and give it a HelixFlow key."
+)
+_PHRASES = {
+    400: "The request must be changed.",
+    401: "No credential, or one that is not valid.",
+    403: "The credential may not do this.",
+    404: "Nothing of that name exists for this caller.",
+    413: "The body is over the size limit; it is not read any further.",
+    429: "A limit of the caller is used up.",
+    500: "A fault of the server's.",
+    503: "Not now: the model is loading, the queue is full or a part is away.",
+    504: "The request took longer than its deadline.",
+}
+
+
+def schema_of(model: str) -> dict[str, str]:
+    """A reference to a wire model."""
+    return {"$ref": _REFERENCE.format(model=model)}
+
+
+def _header(description: str, example: str) -> dict[str, Any]:
+    return {"description": description, "schema": {"type": "string"}, "example": example}
+
+
+REQUEST_ID_HEADER = {
+    "x-request-id": _header("The platform's id of this request.", "req_0f8fad5bd9cb469fa165"),
+}
+ANSWER_HEADERS = {
+    **REQUEST_ID_HEADER,
+    **{
+        f"x-ratelimit-{what}-{unit}": _header(text.format(unit=unit), example)
+        for what, text, example in (
+            ("limit", "How many {unit} the caller has per window, where that is limited.", "600"),
+            ("remaining", "How many {unit} are left in it.", "599"),
+            ("reset", "How long until all {unit} are back.", "6m0s"),
+        )
+        for unit in ("requests", "tokens")
+    },
+}
+_RETRY_HEADERS = {
+    "retry-after": _header("Seconds after which to try again.", "1"),
+    "retry-after-ms": _header("The same in milliseconds.", "1000"),
+}
+
+
+def refusals(*reasons: Refusal) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that may be refused for these reasons."""
+    by_status: dict[int, list[str]] = {}
+    for reason in reasons:
+        by_status.setdefault(STATUS[reason], []).append(reason.value)
+    return {status: _refusal(status, codes) for status, codes in sorted(by_status.items())}
+
+
+def _refusal(status: int, codes: list[str]) -> dict[str, Any]:
+    headers = {**REQUEST_ID_HEADER, **(_RETRY_HEADERS if status in (429, 503) else {})}
+    named = ", ".join(f"`{code}`" for code in codes)
+    return {
+        "model": ErrorBody,
+        "description": f"{_PHRASES[status]} `code` is one of {named}.",
+        "headers": headers,
+    }
+
+
+class Description:
+    """The description of an app as JSON, made once."""
+
+    def __init__(self) -> None:
+        self._json: bytes | None = None
+
+    def of(self, app: FastAPI) -> bytes:
+        """The bytes of `/openapi.json`."""
+        if self._json is None:
+            self._json = msgspec.json.encode(describe(app))
+        return self._json
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """The whole description (OpenAPI 3.1)."""
+    tree = get_openapi(
+        title=app.title, version=app.version, description=_SUMMARY, routes=app.routes
+    )
+    components: dict[str, Any] = tree.setdefault("components", {})
+    _, chunks = models_json_schema(
+        [(model, "serialization") for model in _CHUNKS], ref_template=_REFERENCE
+    )
+    schemas: dict[str, Any] = components.setdefault("schemas", {})
+    schemas.update(chunks["$defs"])
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    components["securitySchemes"] = {
+        _SECURITY: {"type": "http", "scheme": "bearer", "description": "A HelixFlow API key."}
+    }
+    for path, operations in tree["paths"].items():
+        for method, operation in operations.items():
+            _finish(operation, method.upper(), path)
+    return tree
+
+
+def _finish(operation: dict[str, Any], method: str, path: str) -> None:
+    """Errors are OpenAI's, never FastAPI's 422; closed routes say what they ask for."""
+    responses: dict[str, Any] = operation["responses"]
+    responses.pop("422", None)
+    for response in responses.values():
+        response.setdefault("headers", REQUEST_ID_HEADER)
+    if path in OPEN_ROUTES:
+        return
+    operation["security"] = [{_SECURITY: []}]
+    permission = _PERMISSIONS.get((method, path), "none has")
+    operation["description"] = (
+        f"{operation.get('description', '')}\n\nNeeds the permission `{permission}`."
+    )
+
+
+_PERMISSIONS = {
+    (method, path.replace(":path}", "}")): permission.value
+    for (method, path), permission in ROUTE_PERMISSIONS.items()
+}

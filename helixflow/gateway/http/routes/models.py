@@ -1,0 +1,52 @@
+"""Which models there are."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+
+from helixflow.api.models import Model, ModelList
+from helixflow.errors import Refusal, Unauthenticated
+from helixflow.gateway.http.note import note_of
+from helixflow.gateway.http.openapi import refusals
+from helixflow.gateway.http.ports import Card, Service
+from helixflow.inference.principal import Principal
+
+
+def router(service: Service) -> APIRouter:
+    """`GET /v1/models` and `GET /v1/models/{model}`."""
+    routes = APIRouter(tags=["models"])
+
+    @routes.get("/v1/models", responses=refusals(Refusal.INVALID_API_KEY))
+    async def list_models(request: Request) -> ModelList:
+        """The models that exist for this key, in whatever state."""
+        return ModelList(data=[_model(card) for card in service.models(_principal(request))])
+
+    @routes.get(
+        "/v1/models/{model:path}",
+        responses=refusals(
+            Refusal.INVALID_API_KEY, Refusal.MODEL_NOT_FOUND, Refusal.REGISTRY_UNAVAILABLE
+        ),
+    )
+    async def retrieve_model(model: str, request: Request) -> Model:
+        """One model by its name or an alias, in whatever state."""
+        return _model(service.model(model, _principal(request)))
+
+    return routes
+
+
+def _principal(request: Request) -> Principal:
+    principal = note_of(request.scope).principal
+    if principal is None:  # only where no gate stands before the routes
+        raise Unauthenticated(Refusal.MISSING_API_KEY, "You did not provide an API key.")
+    return principal
+
+
+def _model(card: Card) -> Model:
+    return Model(
+        id=card.id,
+        created=card.created,
+        owned_by=card.owned_by,
+        state=card.state,
+        detail=card.detail,
+        progress=card.progress,
+    )

@@ -1,0 +1,333 @@
+"""The way of a request: authenticate, parse, resolve, authorize, reserve, dispatch, settle.
+
+This class knows no HTTP and no Ray; HTTP and the Python handle are thin faces over it. On the path
+of a warm request it opens no database and makes no call but the one to the model's replica.
+
+Failure behavior: every refusal is raised before the first byte of an answer wherever that is
+possible; `Exchange.rest` raises those that come later. Whatever happens, leaving the exchange
+cancels the generation if it still runs, settles the reservation once and reports the outcome.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from helixflow.clock import Clock
+from helixflow.errors import DeadlineExceeded, Overloaded, Refusal, Refused, Unavailable
+from helixflow.gateway.body import check_bounds, parse
+from helixflow.gateway.ports import Authenticator, Dispatcher
+from helixflow.identity.permissions import Deny, Permission, decide
+from helixflow.inference.frame import Frame
+from helixflow.inference.principal import Principal
+from helixflow.inference.request import Call, EngineRequest
+from helixflow.inference.usage import Usage
+from helixflow.limits.ports import Limiter, Reservation
+from helixflow.routing.ports import ModelState
+from helixflow.routing.registry import Catalog, Entry
+from helixflow.settings import GatewaySettings
+from helixflow.signals import Metric, Signals
+
+_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """A model as callers see it."""
+
+    id: str
+    created: int
+    owned_by: str
+    state: str
+    detail: str
+    progress: float
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether requests can be answered; `waiting` says what is not ready, in words."""
+
+    ready: bool
+    waiting: tuple[str, ...]
+    models: tuple[ModelCard, ...]
+
+
+class Pipeline:
+    """Holds the copies and ports that every request needs."""
+
+    def __init__(
+        self,
+        *,
+        authenticator: Authenticator,
+        catalog: Catalog,
+        limiter: Limiter,
+        dispatcher: Dispatcher,
+        settings: GatewaySettings,
+        clock: Clock,
+        signals: Signals,
+    ) -> None:
+        self.authenticator = authenticator
+        self.catalog = catalog
+        self.limiter = limiter
+        self.dispatcher = dispatcher
+        self.settings = settings
+        self.clock = clock
+        self.signals = signals
+        self.ongoing = 0
+
+    def exchange(self, call: Call) -> Exchange:
+        """`async with pipeline.exchange(call) as exchange`: entered with the first frame there."""
+        return Exchange(self, call)
+
+    async def authenticate(self, credential: str | None) -> Principal:
+        """The caller. Raises `Unauthenticated` or `Unavailable`."""
+        principal = self.authenticator.cached(credential)
+        return principal or await self.authenticator.authenticate(credential)
+
+    def authorize(self, principal: Principal, permission: str) -> None:
+        """Raises `Forbidden` where the caller lacks the permission (`resource:action`)."""
+        decision = decide(principal, permission)
+        if isinstance(decision, Deny):
+            raise decision.refused()
+
+    def models(self, principal: Principal) -> Sequence[ModelCard]:
+        """The models that exist for this caller."""
+        return [self._card(entry) for entry in self.catalog.visible(principal)]
+
+    def model(self, name: str, principal: Principal) -> ModelCard:
+        """One model by name or alias, in whatever state. Raises `NotFound` or `Unavailable`."""
+        return self._card(self.catalog.find(name, principal))
+
+    def readiness(self) -> Readiness:
+        """What is ready: with the registry here, one model that can answer is enough."""
+        snapshot = self.catalog.snapshot
+        if snapshot is None:
+            return Readiness(
+                ready=False, waiting=("the model registry has not been received",), models=()
+            )
+        cards = tuple(self._card(entry) for entry in snapshot.entries)
+        waiting = tuple(
+            f"model {card.id}: {card.detail or card.state}"
+            for card in cards
+            if card.state != ModelState.READY
+        )
+        return Readiness(not cards or len(waiting) < len(cards), waiting, cards)
+
+    def _card(self, entry: Entry) -> ModelCard:
+        created = self.catalog.snapshot.created if self.catalog.snapshot else 0
+        spec, status = entry.spec, entry.status
+        return ModelCard(
+            spec.name, created, spec.owner, status.state.value, status.detail, status.progress
+        )
+
+
+class Exchange:
+    """One request and its answer.
+
+    Attributes (valid inside the `async with` block):
+        streaming: whether the answer is a stream of SSE events.
+        first: the whole JSON body, or the first SSE bytes.
+        headers: response headers about the caller's limits.
+        usage: the tokens of the answer once it is complete, else None.
+    """
+
+    __slots__ = (
+        "_call", "_first_is_due", "_frames", "_pipeline", "_reservation", "_started", "_timeout",
+        "first", "headers", "model", "streaming", "usage",
+    )  # fmt: skip
+
+    def __init__(self, pipeline: Pipeline, call: Call) -> None:
+        self._pipeline = pipeline
+        self._call = call
+        self._frames: AsyncGenerator[Frame, None] | None = None
+        self._reservation: Reservation | None = None
+        self._started = pipeline.clock.monotonic()
+        remaining, first_token_s = call.deadline.remaining_s(self._started), self._first_token_s
+        self._first_is_due = first_token_s < remaining
+        self._timeout = asyncio.timeout(min(remaining, first_token_s))
+        self.first = b""
+        self.headers: tuple[tuple[bytes, bytes], ...] = ()
+        self.model = ""
+        self.streaming = False
+        self.usage: Usage | None = None
+
+    async def __aenter__(self) -> Self:
+        self._pipeline.ongoing += 1
+        await self._timeout.__aenter__()
+        try:
+            await self._open()
+        except BaseException as error:
+            await self.__aexit__(type(error), error, error.__traceback__)
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        ended = await self._finish(error)
+        self._pipeline.ongoing -= 1
+        self._report(_outcome(ended), refused=isinstance(ended, Refused))
+        if ended is not None and ended is not error:
+            raise ended from None
+
+    async def rest(self) -> AsyncGenerator[bytes, None]:
+        """The SSE bytes after `first`. Raises `Refused` where the answer breaks off."""
+        if self._frames is None or self._complete():
+            return
+        async for frame in self._frames:
+            data = self._take(frame)
+            if data:
+                yield data
+            if self._complete():
+                return
+        raise _broken_off()
+
+    def _complete(self) -> bool:
+        return self.usage is not None
+
+    async def _open(self) -> None:
+        pipeline, call = self._pipeline, self._call
+        if pipeline.ongoing > pipeline.settings.ongoing_max:
+            raise Overloaded(
+                Refusal.OVERLOADED, "Too many requests are being answered.", retry_after_s=1.0
+            )
+        principal = pipeline.authenticator.cached(call.credential)
+        if principal is None:
+            principal = await pipeline.authenticator.authenticate(call.credential)
+        pipeline.authorize(principal, Permission.MODEL_INVOKE)
+        body = parse(call.operation, call.body)
+        spec = pipeline.catalog.resolve(body.model, principal).spec
+        check_bounds(body, spec)
+        self.model, self.streaming = spec.name, body.stream
+        reservation = await pipeline.limiter.reserve(call.request_id, principal, spec, body)
+        self._reservation = reservation
+        self.headers = reservation.headers
+        if not body.stream:
+            # A whole answer takes as long as it takes.
+            self._await_the_rest()
+        request = EngineRequest(
+            call.request_id,
+            call.operation,
+            call.body,
+            spec.name,
+            body.stream,
+            principal.organization,
+            call.deadline.remaining_s(pipeline.clock.monotonic()),
+        )
+        self.first = await self._first_bytes(request)
+        if body.stream:
+            seconds = pipeline.clock.monotonic() - self._started
+            labels = (("model", spec.name),)
+            pipeline.signals.observe(Metric.TIME_TO_FIRST_FRAME_SECONDS, seconds, labels)
+            self._await_the_rest()
+
+    def _await_the_rest(self) -> None:
+        """From here on only the request's own deadline holds."""
+        left = self._call.deadline.remaining_s(self._pipeline.clock.monotonic())
+        self._timeout.reschedule(asyncio.get_running_loop().time() + left)
+        self._first_is_due = False
+
+    async def _first_bytes(self, request: EngineRequest) -> bytes:
+        """The first bytes; a replica that is lost before them is replaced by another one.
+
+        A replica is lost where the way to it breaks, and where it says that its engine died.
+        """
+        tries = 1
+        while True:
+            try:
+                return self._take(await self._first_frame(request))
+            except Unavailable as error:
+                if error.reason is not Refusal.ENGINE_DIED or tries == _TRIES:
+                    raise
+            tries += 1
+            self.usage = None
+            await self._close_frames()
+
+    async def _first_frame(self, request: EngineRequest) -> Frame:
+        if not request.stream:
+            return await self._pipeline.dispatcher.unary(request)
+        self._frames = self._pipeline.dispatcher.stream(request)
+        frame = await anext(self._frames, None)
+        if frame is None:
+            raise _broken_off()
+        return frame
+
+    def _take(self, frame: Frame) -> bytes:
+        side = frame.sidecar
+        if side is not None:
+            self.usage = side.usage
+            if side.refused is not None:
+                raise side.refused
+        return frame.data
+
+    async def _finish(self, error: BaseException | None) -> BaseException | None:
+        """Give everything back; returns what the exchange ends with, and never raises.
+
+        The timer is stopped in every case: one that stays armed would cancel a later await.
+        """
+        try:
+            await self._release()
+        except BaseException as failure:
+            error = failure
+        try:
+            await self._timeout.__aexit__(None if error is None else type(error), error, None)
+        except TimeoutError:
+            return self._too_late()
+        if self._timeout.expired() and isinstance(error, Exception):
+            # Somebody turned our cancellation into an error of its own; a refusal stands.
+            return error if isinstance(error, Refused) else self._too_late()
+        return error
+
+    async def _release(self) -> None:
+        reservation, self._reservation = self._reservation, None
+        try:
+            if reservation is not None:
+                reservation.settle(self.usage)
+        finally:
+            await self._close_frames()
+
+    async def _close_frames(self) -> None:
+        frames, self._frames = self._frames, None
+        if frames is not None:
+            await frames.aclose()
+
+    @property
+    def _first_token_s(self) -> float:
+        return self._pipeline.settings.first_token_s
+
+    def _too_late(self) -> DeadlineExceeded:
+        if self._first_is_due:
+            return DeadlineExceeded.of("The first token", self._first_token_s)
+        return DeadlineExceeded.of("The request", self._call.deadline.limit_s)
+
+    def _report(self, outcome: str, *, refused: bool) -> None:
+        pipeline = self._pipeline
+        seconds = pipeline.clock.monotonic() - self._started
+        labels = (("model", self.model), ("outcome", outcome))
+        pipeline.signals.count(Metric.REQUESTS, labels)
+        if refused:
+            pipeline.signals.count(Metric.REFUSALS, (("reason", outcome),))
+        pipeline.signals.observe(Metric.REQUEST_SECONDS, seconds, labels)
+
+
+def _outcome(error: BaseException | None) -> str:
+    """The metric's word for how an exchange ended."""
+    if error is None:
+        return "ok"
+    if isinstance(error, Refused):
+        return error.reason.value
+    if isinstance(error, (asyncio.CancelledError, GeneratorExit, OSError)):
+        return "canceled"  # the caller hung up, or its connection broke
+    return Refusal.INTERNAL_ERROR.value
+
+
+def _broken_off() -> Unavailable:
+    return Unavailable(
+        Refusal.ENGINE_DIED, "The model's replica ended without an answer.", retry_after_s=5.0
+    )

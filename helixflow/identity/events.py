@@ -1,0 +1,77 @@
+"""What administration did: one event per change, in the transaction of the change."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from helixflow.ids import OrganizationId, ProjectId
+
+
+class EventName(StrEnum):
+    """Every kind of admin event, `resource:action`, in alphabetical order."""
+
+    INSTALLATION_CREATE = "installation:create"
+    KEY_CREATE = "key:create"
+    KEY_REVOKE = "key:revoke"
+    KEY_ROTATE = "key:rotate"
+    KEY_UPDATE = "key:update"
+    MEMBER_CREATE = "member:create"
+    MEMBER_DELETE = "member:delete"
+    MEMBER_UPDATE = "member:update"
+    ORGANIZATION_UPDATE = "organization:update"
+    POLICY_CREATE = "policy:create"
+    POLICY_DELETE = "policy:delete"
+    POLICY_UPDATE = "policy:update"
+    PROJECT_ARCHIVE = "project:archive"
+    PROJECT_CREATE = "project:create"
+    PROJECT_UPDATE = "project:update"
+    SERVICE_ACCOUNT_CREATE = "service_account:create"
+    SERVICE_ACCOUNT_DISABLE = "service_account:disable"
+    SIGNING_KEY_CREATE = "signing_key:create"
+    SIGNING_KEY_REVOKE = "signing_key:revoke"
+    TOKEN_REUSE = "token:reuse"  # noqa: S105 (the name of an event)
+    TOKEN_REVOKE = "token:revoke"  # noqa: S105
+    USER_CREATE = "user:create"
+    USER_DISABLE = "user:disable"
+    USER_LOCK = "user:lock"
+    USER_UPDATE = "user:update"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who administers.
+
+    Attributes:
+        organization: the tenant; nothing outside it exists for this actor.
+        id: a key's, a user's or a service account's id, or `system`.
+        permissions: what the actor may do.
+    """
+
+    organization: OrganizationId
+    id: str
+    permissions: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A change, as the audit log will have it.
+
+    Attributes:
+        id: random; shipping it twice is recognized by it.
+        name, actor, target: what was done, by whom, to which object (ids).
+        organization, project: whose it is.
+        at: epoch seconds.
+        detail: names and values that are no secret and name no person.
+    """
+
+    name: EventName
+    organization: OrganizationId
+    project: ProjectId | None
+    actor: str
+    target: str
+    at: float
+    detail: Mapping[str, str] = field(default_factory=dict)
+    id: str = field(default_factory=lambda: "evt_" + secrets.token_hex(16))

@@ -1,0 +1,191 @@
+"""The rows of identity, as frozen values. Times are epoch seconds.
+
+A field that names another object holds its id; storage keeps it in the column `<field>_id`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from helixflow.identity.permissions import Role
+from helixflow.ids import OrganizationId, ProjectId, ServiceAccountId, UserId
+
+
+@dataclass(frozen=True, slots=True)
+class Organization:
+    """A tenant."""
+
+    id: OrganizationId
+    name: str
+    created_at: float
+    disabled_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A part of a tenant; what infers belongs to one."""
+
+    id: ProjectId
+    organization: OrganizationId
+    name: str
+    created_at: float
+    archived_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person.
+
+    Attributes:
+        email: unique in the organization, lower case.
+        password: the argon2id hash; None where the person comes from an outside issuer.
+        failures: wrong passwords in a row.
+        locked_until: no password is looked at before this.
+    """
+
+    id: UserId
+    organization: OrganizationId
+    email: str
+    name: str
+    created_at: float
+    password: str | None = None
+    failures: int = 0
+    locked_until: float | None = None
+    disabled_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """A user's role in a project, or in the whole organization (`project` None)."""
+
+    id: str
+    organization: OrganizationId
+    project: ProjectId | None
+    user: UserId
+    role: Role
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceAccount:
+    """A program that has keys of its own."""
+
+    id: ServiceAccountId
+    organization: OrganizationId
+    project: ProjectId
+    name: str
+    created_at: float
+    disabled_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshToken:
+    """One link of a chain of refresh tokens.
+
+    Attributes:
+        family: the first token's id. A token that is used twice ends the whole family, which is
+            noted in the first one's `revoked_at`.
+        subject: the user's or the service account's id.
+        mac: as of an API key.
+        used_at: when it was exchanged for the next one.
+    """
+
+    id: str
+    organization: OrganizationId
+    project: ProjectId
+    family: str
+    subject: str
+    mac: bytes
+    scopes: frozenset[str]
+    created_at: float
+    expires_at: float
+    used_at: float | None = None
+    revoked_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RevokedToken:
+    """An access token that was ended before its time; kept until it would have expired.
+
+    Attributes:
+        id: the token's `jti`.
+    """
+
+    id: str
+    organization: OrganizationId
+    created_at: float
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A key that signs access tokens.
+
+    Attributes:
+        id: the `kid`.
+        public: the public key as a JWK in JSON.
+        private: the private key, sealed under the master key.
+        signs_from, signs_until: when it signs.
+        verifies_until: when it leaves the published set.
+    """
+
+    id: str
+    public: str
+    private: bytes
+    created_at: float
+    signs_from: float
+    signs_until: float
+    verifies_until: float
+    revoked_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPolicy:
+    """A Cedar policy of an organization, or of one of its projects."""
+
+    id: str
+    organization: OrganizationId
+    project: ProjectId | None
+    name: str
+    source: str
+    enabled: bool
+    created_at: float
+    updated_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoredModel:
+    """A model that was added while the platform ran; `spec` is `ModelSpec.to_json`."""
+
+    id: str
+    organization: OrganizationId
+    spec: str
+    created_at: float
+    updated_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a POST with an idempotency key was answered.
+
+    Attributes:
+        id: the organization's id and the client's key.
+        request: the SHA-256 of the request; another request under the same key is refused.
+    """
+
+    id: str
+    organization: OrganizationId
+    request: bytes
+    status: int
+    body: bytes
+    created_at: float
+
+
+def etag(record: Any) -> str:
+    """A strong entity tag over all fields of a record."""
+    data = msgspec.json.encode(record, order="deterministic")
+    return '"' + hashlib.sha256(data).hexdigest()[:32] + '"'

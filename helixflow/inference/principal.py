@@ -1,0 +1,56 @@
+"""Who is asking."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from helixflow.ids import KeyId, OrganizationId, ProjectId
+
+PrincipalWire: TypeAlias = tuple[int, str, str, str, str, tuple[str, ...], tuple[str, ...] | None]
+
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """An authenticated caller.
+
+    Attributes:
+        organization: the tenant that everything of this caller belongs to.
+        project: the project within it.
+        key: the credential's id (not its secret).
+        name: the credential's name, as its owner wrote it.
+        permissions: what it may do, as `resource:action`.
+        models: names of the models it may see; None means all of its organization's.
+    """
+
+    organization: OrganizationId
+    project: ProjectId
+    key: KeyId
+    name: str
+    permissions: frozenset[str]
+    models: frozenset[str] | None = None
+
+    def may_see(self, model: str) -> bool:
+        """Whether a model of that name exists for this caller."""
+        return self.models is None or model in self.models
+
+    def to_wire(self) -> PrincipalWire:
+        models = None if self.models is None else tuple(sorted(self.models))
+        permissions = tuple(sorted(self.permissions))
+        return (
+            _VERSION, self.organization, self.project, self.key, self.name, permissions, models,
+        )  # fmt: skip
+
+    @staticmethod
+    def from_wire(wire: PrincipalWire) -> Principal:
+        _, organization, project, key, name, permissions, models = wire
+        return Principal(
+            OrganizationId(organization),
+            ProjectId(project),
+            KeyId(key),
+            name,
+            frozenset(permissions),
+            None if models is None else frozenset(models),
+        )

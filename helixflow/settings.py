@@ -1,0 +1,346 @@
+"""The configuration: one YAML file, one frozen tree, a branch per package.
+
+`Settings.load(path)` reads a file; environment variables `HELIXFLOW__SECTION__KEY` override it
+(`HELIXFLOW__HTTP__PORT=9000`; lists and tables as JSON). An unknown key is an error that names the
+nearest known one. Every duration is in seconds (`_s`), every size in bytes (`_bytes`).
+
+Only `deployments/` and `cli/` see the whole tree; every other part is given its branch.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from helixflow.errors import ConfigError
+
+_ENV_PREFIX = "HELIXFLOW__"
+
+
+class Branch(BaseModel):
+    """A part of the tree: frozen, and closed to keys that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class HttpSettings(Branch):
+    """The HTTP face and what stands before it."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=1, le=65_535)
+    body_bytes_max: int = Field(default=4 * 1024 * 1024, ge=1024)
+    slow_reader_s: float = Field(default=30.0, gt=0)
+
+
+class GatewaySettings(Branch):
+    """The pipeline's deadlines."""
+
+    request_s: float = Field(default=600.0, gt=0)
+    first_token_s: float = Field(default=60.0, gt=0)
+    control_call_s: float = Field(default=1.0, gt=0)
+    loading_retry_after_s: float = Field(default=5.0, gt=0)
+    ongoing_max: int = Field(default=2048, ge=1)
+
+
+class TokenSettings(Branch):
+    """Access tokens and the keys that sign them."""
+
+    issuer: str = "http://127.0.0.1:8000"
+    audience: str = "helixflow"
+    access_s: float = Field(default=900.0, gt=0)
+    refresh_s: float = Field(default=30 * 86_400.0, gt=0)
+    leeway_s: float = Field(default=30.0, ge=0)
+    signing_key_s: float = Field(default=30 * 86_400.0, gt=0)
+    signing_ahead_s: float = Field(default=600.0, ge=0)
+
+
+class IdentitySettings(Branch):
+    """How long an Ingress trusts what Auth told it, and where the secrets are."""
+
+    verdict_s: float = Field(default=60.0, gt=0)
+    negative_verdict_s: float = Field(default=5.0, gt=0)
+    verdicts_max: int = Field(default=100_000, ge=1)
+    lookups_max: int = Field(default=1024, ge=1)
+    revision_poll_s: float = Field(default=0.5, gt=0)
+    tokens: TokenSettings = TokenSettings()
+
+
+class StorageSettings(Branch):
+    """The database. A relative SQLite path is taken from the home folder."""
+
+    url: str = "sqlite+aiosqlite:///helixflow.db"
+    call_s: float = Field(default=2.0, gt=0)
+
+
+class RoutingSettings(Branch):
+    """The Router's rhythm."""
+
+    reconcile_s: float = Field(default=0.5, gt=0)
+    snapshot_wait_s: float = Field(default=10.0, gt=0)
+
+
+class EngineSettings(Branch):
+    """What all engines share."""
+
+    models_dir: str = ""
+    memory_share: float = Field(default=0.5, gt=0, le=1)
+    gpu_share: float = Field(default=0.9, gt=0, le=1)
+    orphan_s: float = Field(default=5.0, gt=0)
+    merge_from_sequences: int = Field(default=8, ge=1)
+
+
+class StackSettings(Branch):
+    """Processes: how many, and how long they are given."""
+
+    ingress_replicas: int = Field(default=1, ge=1)
+    auth_replicas: int = Field(default=1, ge=1)
+    ongoing_max: int = Field(default=8192, ge=1)
+    drain_s: float = Field(default=30.0, ge=0)
+    dashboard: bool = True
+    object_store_bytes: int = Field(default=100 * 1024 * 1024, ge=80 * 1024 * 1024)
+
+
+class TelemetrySettings(Branch):
+    """Logs."""
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+
+class SourceSettings(Branch):
+    """Exactly one of these says where the weights come from."""
+
+    path: str | None = None
+    huggingface: str | None = None
+    gguf: str | None = None
+    revision: str = ""
+    sha256: str = ""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> SourceSettings:
+        named = [name for name in ("path", "huggingface", "gguf") if getattr(self, name)]
+        if len(named) != 1:
+            raise ValueError("a source names exactly one of path, huggingface, gguf")
+        return self
+
+
+class ReplicaSettings(Branch):
+    """The range that autoscaling may move in."""
+
+    min: int = Field(default=1, ge=0)
+    max: int = Field(default=1, ge=1)
+    target_ongoing: float = Field(default=16.0, gt=0)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> ReplicaSettings:
+        if self.max < self.min:
+            raise ValueError("replicas.max is less than replicas.min")
+        return self
+
+
+class ResourceSettings(Branch):
+    """What one replica takes."""
+
+    cpus: float = Field(default=0.5, ge=0)
+    gpus: float | None = Field(default=None, ge=0)
+    threads: int = Field(default=0, ge=0)
+    memory_gib: float = Field(default=0.0, ge=0)
+
+    @model_validator(mode="after")
+    def _gpu_share(self) -> ResourceSettings:
+        if self.gpus is not None and self.gpus > 1 and self.gpus != int(self.gpus):
+            raise ValueError("resources.gpus is a share of one GPU (0.5) or whole GPUs (2)")
+        return self
+
+
+class PriceSettings(Branch):
+    """US dollars per million tokens."""
+
+    input_usd: float = Field(default=0.0, ge=0)
+    cached_input_usd: float | None = Field(default=None, ge=0)
+    output_usd: float = Field(default=0.0, ge=0)
+
+
+class EchoSettings(Branch):
+    """How the echo engine answers."""
+
+    tokens: int = Field(default=16, ge=1)
+    tokens_per_s: float = Field(default=0.0, ge=0)
+
+
+class ModelSettings(Branch):
+    """A model that the platform serves."""
+
+    name: str = Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$")
+    engine: Literal["vllm", "echo"] = "vllm"
+    source: SourceSettings | None = None
+    aliases: tuple[str, ...] = ()
+    owner: str = "helixflow"
+    context_tokens: int = Field(default=0, ge=0)
+    sequences_max: int = Field(default=64, ge=1)
+    queue_max: int = Field(default=256, ge=0)
+    choices_max: int = Field(default=16, ge=1)
+    logprobs_max: int = Field(default=20, ge=0)
+    schema_bytes_max: int = Field(default=65_536, ge=0)
+    engine_args: dict[str, JsonValue] = Field(default_factory=dict)
+    replicas: ReplicaSettings = ReplicaSettings()
+    resources: ResourceSettings = ResourceSettings()
+    price: PriceSettings = PriceSettings()
+    echo: EchoSettings = EchoSettings()
+
+    @model_validator(mode="after")
+    def _complete(self) -> ModelSettings:
+        if self.engine == "vllm" and self.source is None:
+            raise ValueError("a vllm model needs a source")
+        if self.engine == "echo" and "echo" not in self.name.lower():
+            raise ValueError("an echo model says so in its name (for example echo-1)")
+        return self
+
+
+class Settings(BaseSettings):
+    """The whole tree."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=_ENV_PREFIX,
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,  # it holds the database's password
+    )
+
+    home: str = ".helixflow"
+    http: HttpSettings = HttpSettings()
+    gateway: GatewaySettings = GatewaySettings()
+    identity: IdentitySettings = IdentitySettings()
+    storage: StorageSettings = StorageSettings()
+    routing: RoutingSettings = RoutingSettings()
+    engine: EngineSettings = EngineSettings()
+    stack: StackSettings = StackSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
+    models: tuple[ModelSettings, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Settings:
+        seen: set[str] = set()
+        for model in self.models:
+            for name in (model.name, *model.aliases):
+                if name in seen:
+                    raise ValueError(f"two models are called {name!r}")
+                seen.add(name)
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment stands above the file (which comes in as arguments)."""
+        return (env_settings, init_settings)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Settings:
+        """Read a YAML file. Raises `ConfigError` naming the file, the key and the mend."""
+        file = Path(path)
+        try:
+            raw = yaml.safe_load(file.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError(f"{file}: {error.strerror or error}") from error
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{file}: not valid YAML: {error}") from error
+        if raw is None:
+            raw = {}
+        if not isinstance(raw, dict):
+            raise ConfigError(f"{file}: the file must hold a table of sections")
+        return cls.of(raw, str(file))
+
+    @classmethod
+    def of(cls, raw: dict[str, Any], origin: str = "configuration") -> Settings:
+        """Build the tree from plain tables; `origin` names them in errors."""
+        # pydantic-settings takes some unknown names at the top for its own arguments (`_env_file`)
+        # and passes others over in silence (in the environment).
+        if strange := _strange(raw, origin, list(cls.model_fields)):
+            raise ConfigError("\n".join(strange))
+        try:
+            return cls(**raw)
+        except ValidationError as error:
+            raise ConfigError(_explain(error, origin)) from error
+        except SettingsError as error:
+            raise ConfigError(f"environment: {error}: {error.__cause__}") from error
+
+    @property
+    def home_path(self) -> Path:
+        """The folder for everything that this stack keeps, absolute."""
+        return Path(os.path.abspath(self.home))
+
+    @property
+    def models_path(self) -> Path:
+        """Where converted and downloaded models are kept."""
+        if self.engine.models_dir:
+            return Path(os.path.abspath(self.engine.models_dir))
+        return self.home_path / "models"
+
+
+def _strange(raw: dict[str, Any], origin: str, known: list[str]) -> list[str]:
+    """A line about each key at the top of the tree that it does not have."""
+    found = [(f"{origin}: {key}", str(key)) for key in raw if key not in known]
+    for name in os.environ:
+        section = name[len(_ENV_PREFIX) :].split("__")[0].lower()
+        if name.upper().startswith(_ENV_PREFIX) and section not in known:
+            found.append((f"environment: {name}", section))
+    return [f"{place}: unknown key{_nearest(key, known)}" for place, key in found]
+
+
+def _explain(error: ValidationError, origin: str) -> str:
+    lines = []
+    for fault in error.errors():
+        place = ".".join(str(part) for part in fault["loc"]) or "(top level)"
+        if fault["type"] == "extra_forbidden":
+            hint = _nearest(str(fault["loc"][-1]), _keys_at(Settings, fault["loc"][:-1]))
+            lines.append(f"{origin}: {place}: unknown key{hint}")
+        else:
+            lines.append(f"{origin}: {place}: {fault['msg'].removeprefix('Value error, ')}")
+    return "\n".join(lines)
+
+
+def _keys_at(tree: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
+    """The keys known at a place of the tree; list positions are passed through."""
+    current: type[BaseModel] = tree
+    for part in place:
+        if isinstance(part, int):
+            continue
+        field = current.model_fields.get(part)
+        inner = None if field is None else _model_in(field.annotation)
+        if inner is None:
+            return []
+        current = inner
+    return list(current.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and get_origin(annotation) is None:
+        return annotation if issubclass(annotation, BaseModel) else None
+    for part in get_args(annotation):
+        if part is not Ellipsis and (found := _model_in(part)) is not None:
+            return found
+    return None
+
+
+def _nearest(word: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; known here: {', '.join(sorted(known))}" if known else ""

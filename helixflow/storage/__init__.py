@@ -1,0 +1,1 @@
+"""What lasts: tables, migrations and repositories, for SQLite and PostgreSQL alike."""

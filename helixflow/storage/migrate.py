@@ -1,0 +1,87 @@
+"""Schema migrations: Alembic, run inside a transaction of ours.
+
+All of one run commits together or not at all, on SQLite too. Runs exclude each other: SQLite by its
+write lock, PostgreSQL by an advisory lock that ends with the transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from helixflow.storage.tables import metadata
+
+Step: TypeAlias = Callable[[Connection], None]
+
+_LOCK = 0x48454C49584D4947  # "HELIXMIG"
+_SCRIPTS = Path(__file__).parent / "migrations"
+
+
+async def run(connection: AsyncConnection, step: Step, write_option: str) -> None:
+    """Run a step in one transaction; `write_option` marks it as a writing one (database.py)."""
+    sqlite = connection.dialect.name == "sqlite"
+    connection = await connection.execution_options(**{write_option: True})
+    if sqlite:
+        # Altering a table rebuilds it, which must not cascade. Only settable outside transactions.
+        await connection.run_sync(_foreign_keys, "OFF")
+    try:
+        async with connection.begin():
+            if not sqlite:
+                await connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+                await connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
+                await connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
+            await connection.run_sync(step)
+            if sqlite:
+                await connection.run_sync(_refuse_dangling)
+    finally:
+        if sqlite:
+            await connection.run_sync(_foreign_keys, "ON")
+
+
+def upgrade(connection: Connection, revision: str) -> None:
+    """See `Database.upgrade`."""
+    command.upgrade(_config(connection), revision)
+
+
+def downgrade(connection: Connection, revision: str) -> None:
+    """See `Database.downgrade`."""
+    command.downgrade(_config(connection), revision)
+
+
+def current(connection: Connection) -> str | None:
+    """See `Database.current`."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def drift(connection: Connection) -> list[str]:
+    """See `Database.drift`."""
+    context = MigrationContext.configure(connection, opts={"compare_type": True})
+    return [repr(difference) for difference in compare_metadata(context, metadata)]
+
+
+def _config(connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _foreign_keys(connection: Connection, switch: str) -> None:
+    """Past SQLAlchemy, which would begin a transaction first."""
+    cursor = connection.connection.cursor()
+    cursor.execute(f"PRAGMA foreign_keys={switch}")
+    cursor.close()
+
+
+def _refuse_dangling(connection: Connection) -> None:
+    dangling = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
+    if dangling:
+        raise RuntimeError(f"the migration left {len(dangling)} dangling references")

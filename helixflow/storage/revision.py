@@ -1,0 +1,29 @@
+"""The identity revision: one row, raised in the transaction of every change.
+
+A writer holds the row's lock until it commits, so changes commit in the order of their revisions:
+whoever reads a revision sees every change up to it.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from helixflow.storage.tables import identity_revision
+
+
+async def lock_revision(connection: AsyncConnection) -> None:
+    """Wait for the writer before, if there is one. (On SQLite the transaction is the lock.)"""
+    await connection.execute(select(identity_revision.c.revision).with_for_update())
+
+
+async def raise_revision(connection: AsyncConnection) -> None:
+    """Raise the revision by one, within the caller's transaction."""
+    raised = identity_revision.c.revision + 1
+    await connection.execute(update(identity_revision).values(revision=raised))
+
+
+async def read_revision(connection: AsyncConnection) -> int:
+    """The revision as of the caller's transaction."""
+    revision: int = (await connection.execute(select(identity_revision.c.revision))).scalar_one()
+    return revision

@@ -1,0 +1,1 @@
+"""What happened: logs (metrics, traces, usage and audit have their places here)."""

@@ -1,0 +1,49 @@
+"""The source as the architecture tests read it: files, and what each imports."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PRODUCT = ("helixflow", "deployments", "cluster")
+ALL = (*PRODUCT, "tests", "benchmarks")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A Python file: its path from the root, its text, and its syntax tree."""
+
+    path: str
+    text: str
+    tree: ast.Module
+
+
+@cache
+def sources(*folders: str) -> tuple[Source, ...]:
+    """Every Python file below these folders."""
+    found = []
+    for folder in folders:
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            text = path.read_text(encoding="utf-8")
+            found.append(Source(str(path.relative_to(ROOT)), text, ast.parse(text)))
+    return tuple(found)
+
+
+def imports(source: Source) -> Iterator[tuple[int, str]]:
+    """`(line, module)` of everything that a file imports, inside functions too."""
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            package = source.path.split("/")[:-1]
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            # `from helixflow import errors` names a module, not a thing inside one.
+            names = [alias.name for alias in node.names] if module == "helixflow" else []
+            yield from ((node.lineno, f"{module}.{name}") for name in names)
+            if not names:
+                yield node.lineno, module

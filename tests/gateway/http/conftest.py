@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from helixflow.clock import SystemClock
+from helixflow.gateway.http.app import build_face
+from helixflow.gateway.http.shield import Shield
+from helixflow.settings import GatewaySettings, HttpSettings
+from helixflow.testing.pipeline import FakePipeline
+
+BODY_BYTES_MAX = 4096
+
+
+@pytest.fixture(scope="session")
+def built() -> tuple[FakePipeline, Any]:
+    """Built once: FastAPI takes some 50 ms to describe its routes."""
+    pipeline = FakePipeline()
+    http = HttpSettings(body_bytes_max=BODY_BYTES_MAX, slow_reader_s=0.05)
+    face = build_face(pipeline, http, GatewaySettings(), SystemClock())
+    return pipeline, Shield(face, BODY_BYTES_MAX)
+
+
+@pytest.fixture
+def pipeline(built: tuple[FakePipeline, Any]) -> FakePipeline:
+    """The pipeline behind `face`, as if it were new."""
+    vars(built[0]).update(vars(FakePipeline()))
+    return built[0]
+
+
+@pytest.fixture
+def face(built: tuple[FakePipeline, Any], pipeline: FakePipeline) -> Any:
+    """The face in its shield, with a reader that is slow after 50 ms."""
+    return built[1]

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Coroutine
+from contextlib import asynccontextmanager
+
+import pytest
+
+from helixflow.errors import Refusal, Unavailable
+from helixflow.gateway.upkeep import follow_identity, follow_registry
+from helixflow.routing.registry import Catalog, Registry, Snapshot
+from helixflow.settings import IdentitySettings, RoutingSettings
+from helixflow.testing.gateway import READY, some_spec
+
+AWAY = Unavailable(Refusal.REGISTRY_UNAVAILABLE, "The Router does not answer.")
+ROUTING = RoutingSettings(snapshot_wait_s=7.0)
+
+
+class Source:
+    """`RegistrySource` over a registry; raises what is in `failures` first."""
+
+    def __init__(self, registry: Registry, failures: list[Exception]) -> None:
+        self.registry = registry
+        self.failures = failures
+        self.asked: asyncio.Queue[tuple[str, int, float]] = asyncio.Queue()
+
+    async def snapshot(self, epoch: str, revision: int, wait_s: float) -> Snapshot | None:
+        self.asked.put_nowait((epoch, revision, wait_s))
+        if self.failures:
+            raise self.failures.pop(0)
+        return await self.registry.wait(epoch, revision, wait_s)
+
+
+class Polls:
+    """`Polled` that counts; raises what is in `failures` first."""
+
+    def __init__(self, failures: list[Exception]) -> None:
+        self.failures = failures
+        self.polls: asyncio.Queue[None] = asyncio.Queue()
+
+    async def poll_revision(self) -> None:
+        self.polls.put_nowait(None)
+        if self.failures:
+            raise self.failures.pop(0)
+
+
+@asynccontextmanager
+async def running(work: Coroutine[None, None, None]) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.create_task(work)
+    yield task
+    assert not task.done()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def soon(work: Awaitable[object]) -> None:
+    async with asyncio.timeout(5.0):
+        await work
+
+
+async def test_the_first_question_names_no_revision_and_the_next_the_held_one() -> None:
+    registry = Registry("epoch", 0, [some_spec()])
+    source, catalog = Source(registry, []), Catalog(5.0)
+    async with running(follow_registry(source, catalog, ROUTING, retry_s=0.0)):
+        assert await source.asked.get() == ("", 0, 7.0)
+        assert await source.asked.get() == ("epoch", 1, 7.0)
+        assert catalog.snapshot is registry.snapshot
+        registry.update({"echo-1": READY})
+        assert await source.asked.get() == ("epoch", 2, 7.0)
+        assert catalog.snapshot is registry.snapshot
+
+
+async def test_no_news_leaves_the_copy_as_it_is() -> None:
+    registry = Registry("epoch", 0, [some_spec()])
+    source, catalog = Source(registry, []), Catalog(5.0)
+    settings = RoutingSettings(snapshot_wait_s=0.000_1)
+    async with running(follow_registry(source, catalog, settings)):
+        for _ in range(4):
+            await soon(source.asked.get())
+        assert catalog.snapshot is registry.snapshot
+
+
+@pytest.mark.parametrize("failure", [AWAY, ZeroDivisionError("a bug")])
+async def test_a_router_that_is_away_is_asked_again_and_the_copy_stays(
+    failure: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry = Registry("epoch", 0, [some_spec()])
+    source, catalog = Source(registry, [failure]), Catalog(5.0)
+    held = Registry("earlier", 0, []).snapshot
+    catalog.replace(held)
+    with caplog.at_level(logging.INFO):
+        async with running(follow_registry(source, catalog, ROUTING, retry_s=0.0)):
+            await soon(source.asked.get())
+            assert catalog.snapshot is held
+            await soon(source.asked.get())
+            await soon(source.asked.get())
+            assert catalog.snapshot is registry.snapshot
+    assert caplog.messages[-1] == "the Router answers again"
+
+
+async def test_it_is_logged_once_that_somebody_is_away(caplog: pytest.LogCaptureFixture) -> None:
+    polls = Polls([AWAY, AWAY])
+    settings = IdentitySettings(revision_poll_s=0.000_1)
+    with caplog.at_level(logging.INFO):
+        async with running(follow_identity(polls, settings, retry_s=0.0)):
+            for _ in range(4):
+                await soon(polls.polls.get())
+    assert caplog.messages == [
+        "Auth does not answer: The Router does not answer.",
+        "Auth answers again",
+    ]

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from helixflow.crypto.master_key import MasterKey
+from helixflow.identity.bootstrap import ensure_bootstrap
+from helixflow.identity.events import EventName
+from helixflow.identity.keys import KeyKind, mint
+from helixflow.identity.ports import StoredKey, Unit
+from helixflow.identity.records import Project, etag
+from helixflow.ids import mint_organization_id, mint_project_id
+from helixflow.storage.database import Database
+from helixflow.storage.prepare import Stores
+from helixflow.testing.clock import ManualClock
+from helixflow.testing.identity import EPOCH, some_key
+from helixflow.testing.store import (
+    add_tenant,
+    changed,
+    check_keys,
+    check_pages,
+    check_round_trips,
+    check_tenancy,
+    check_uniqueness,
+    check_units,
+)
+
+
+@pytest.fixture
+def stores(database: Database) -> Stores:
+    return Stores(database)
+
+
+@pytest.mark.parametrize(
+    "check", [check_units, check_keys, check_round_trips], ids=lambda check: check.__name__
+)
+async def test_the_store_and_its_keys_keep_the_contract(
+    stores: Stores, check: Callable[..., Awaitable[None]]
+) -> None:
+    await check(stores.units, stores.keys)
+
+
+@pytest.mark.parametrize(
+    "check", [check_tenancy, check_pages, check_uniqueness], ids=lambda check: check.__name__
+)
+async def test_the_store_keeps_the_contract(
+    stores: Stores, check: Callable[..., Awaitable[None]]
+) -> None:
+    await check(stores.units)
+
+
+async def test_of_many_first_starts_at_once_one_gets_the_key(stores: Stores) -> None:
+    ring = MasterKey(b"m" * 32)
+    secrets = await asyncio.gather(
+        *(ensure_bootstrap(stores.units, ring, ManualClock()) for _ in range(6))
+    )
+    assert sum(secret is not None for secret in secrets) == 1
+    assert await stores.keys.revision() == 1
+    names = [outgoing.event.name for outgoing in await stores.outbox.head(10)]
+    assert names == [EventName.INSTALLATION_CREATE, EventName.KEY_CREATE]
+
+
+async def test_changes_at_once_raise_the_revision_once_each_and_lose_nothing(
+    stores: Stores,
+) -> None:
+    organization, project = await add_tenant(stores.units)
+
+    async def append(unit: Unit) -> None:
+        held = await unit.projects.get(organization.id, project.id)
+        assert held is not None
+        await unit.projects.put(replace(held, name=held.name + "x"))
+        unit.record(changed(organization.id))
+
+    await asyncio.gather(*(stores.units.write(append) for _ in range(8)))
+    assert await stores.keys.revision() == 8
+    held = await stores.units.read(lambda unit: unit.projects.get(organization.id, project.id))
+    assert held is not None
+    assert held.name == project.name + "x" * 8
+
+
+async def test_events_come_out_in_order_once_each_until_forgotten(stores: Stores) -> None:
+    organization, _ = await add_tenant(stores.units)
+    events = [
+        replace(changed(organization.id, f"t{number}"), detail={"n": f"{number}"})
+        for number in range(5)
+    ]
+    for event in events:
+
+        async def note(unit: Unit, noted: object = event) -> None:
+            unit.record(noted)  # type: ignore[arg-type]
+
+        await stores.units.write(note)
+    head = await stores.outbox.head(3)
+    assert [outgoing.event for outgoing in head] == events[:3]
+    await stores.outbox.forget(head[-1].sequence)
+    rest = await stores.outbox.head(10)
+    assert [outgoing.event for outgoing in rest] == events[3:]
+    await stores.outbox.forget(rest[-1].sequence)
+    await stores.units.write(note)  # an event that was shipped may not come back under its id
+    assert (await stores.outbox.head(1))[0].sequence > rest[-1].sequence
+
+
+async def add_key(stores: Stores, key: StoredKey) -> None:
+    await stores.units.write(lambda unit: unit.keys.add(key))
+
+
+async def test_a_key_cannot_name_a_project_of_another_organization(stores: Stores) -> None:
+    _, project = await add_tenant(stores.units)
+    other, _ = await add_tenant(stores.units)
+    for organization in (other.id, mint_organization_id()):
+        with pytest.raises(IntegrityError):
+            await add_key(stores, some_key(organization, project.id, mint(KeyKind.PROJECT)))
+
+
+async def test_only_an_admin_key_may_be_without_a_project(stores: Stores) -> None:
+    organization, project = await add_tenant(stores.units)
+    homeless = some_key(organization.id, project.id, mint(KeyKind.PROJECT))
+    with pytest.raises(IntegrityError):
+        await add_key(stores, replace(homeless, project=None))
+
+
+@pytest.mark.parametrize("name", ["'; DROP TABLE projects; --", "x" * 256, "名前\t\n", "{}[]%s:a"])
+async def test_any_text_is_kept_as_it_is(stores: Stores, name: str) -> None:
+    organization, _ = await add_tenant(stores.units)
+    project = Project(mint_project_id(), organization.id, name, EPOCH)
+    await stores.units.write(lambda unit: unit.projects.add(project))
+    found = await stores.units.read(lambda unit: unit.projects.where(organization.id, name=name))
+    assert found == [project]
+
+
+def test_an_entity_tag_changes_with_any_field() -> None:
+    project = Project(mint_project_id(), mint_organization_id(), "a", EPOCH)
+    assert etag(project) == etag(replace(project))
+    assert etag(project) != etag(replace(project, name="b"))
+    assert etag(project).startswith('"')
+
+
+async def test_a_look_up_by_mac_uses_the_index(database: Database) -> None:
+    async def plan(connection: AsyncConnection) -> str:
+        sqlite = connection.dialect.name == "sqlite"
+        if not sqlite:
+            await connection.execute(text("SET LOCAL enable_seqscan = off"))
+        explain = "EXPLAIN QUERY PLAN" if sqlite else "EXPLAIN"
+        rows = await connection.execute(
+            text(f"{explain} SELECT id FROM api_keys WHERE mac = :mac"), {"mac": b"0" * 32}
+        )
+        return "\n".join(str(row) for row in rows)
+
+    used = await database.read(plan)
+    assert "sqlite_autoindex_api_keys" in used or "uq_api_keys_mac" in used

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import re
+
+from helixflow.signals import Metric, NullSignals, Signals
+from helixflow.testing.signals import RecordingSignals
+
+
+def test_a_metrics_name_ends_with_its_unit() -> None:
+    for metric in Metric:
+        assert re.fullmatch(r"helixflow_[a-z_]+_(total|seconds|bytes)", metric.value)
+
+
+def test_null_signals_keep_nothing() -> None:
+    signals: Signals = NullSignals()
+    signals.count(Metric.REQUESTS, (("outcome", "ok"),), 2)
+    signals.observe(Metric.REQUEST_SECONDS, 0.5)
+
+
+def test_recorded_signals_can_be_read() -> None:
+    signals = RecordingSignals()
+    labels = (("outcome", "ok"),)
+    signals.count(Metric.REQUESTS, labels)
+    signals.count(Metric.REQUESTS, labels, 2)
+    signals.observe(Metric.REQUEST_SECONDS, 0.5)
+    assert signals.counts[Metric.REQUESTS, labels] == 3
+    assert signals.labels(Metric.REQUESTS) == [{"outcome": "ok"}]
+    assert signals.labels(Metric.TOKENS) == []
+    assert signals.observed == [(Metric.REQUEST_SECONDS, 0.5, ())]
