@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from helixflow.api.sampling import Sampling
 from helixflow.api.wire import Usage, Wire
@@ -68,6 +68,16 @@ class Tool(Wire):
 
 class ChatCompletionRequest(Sampling):
     """The body of `POST /v1/chat/completions`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "model": "smollm2",
+                "messages": [{"role": "user", "content": "Say hello."}],
+                "max_tokens": 32,
+            }
+        }
+    )
 
     messages: list[ChatMessage] = Field(
         min_length=1, examples=[[{"role": "user", "content": "Say hello."}]]

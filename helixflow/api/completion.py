@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from helixflow.api.sampling import Sampling
 from helixflow.api.wire import Usage, Wire
@@ -12,6 +12,12 @@ from helixflow.api.wire import Usage, Wire
 
 class CompletionRequest(Sampling):
     """The body of `POST /v1/completions`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {"model": "smollm2", "prompt": "Once upon a time", "max_tokens": 32}
+        }
+    )
 
     prompt: str | list[str] | list[int] | list[list[int]] = Field(
         description="A text, token ids, or several of either.", examples=["Once upon a time"]

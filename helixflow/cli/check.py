@@ -39,25 +39,40 @@ class Finding:
 
 
 def check(settings: Settings, hardware: Hardware | None = None) -> list[Finding]:
-    """Look at every model. Nothing is loaded or fetched."""
+    """Look at every model. Nothing is loaded, converted or fetched."""
     machine = hardware or detect()
     shares = Shares(settings.engine.memory_share, settings.engine.gpu_share)
-    return [_finding(model_spec(model), machine, shares) for model in settings.models]
+    return [
+        _finding(model_spec(model), machine, shares, settings.models_path)
+        for model in settings.models
+    ]
 
 
-def _finding(spec: ModelSpec, hardware: Hardware, shares: Shares) -> Finding:
+def _finding(spec: ModelSpec, hardware: Hardware, shares: Shares, models: Path) -> Finding:
     source = f"{spec.source.kind.value} {spec.source.location}".strip()
     budget, fault = "", ""
+    folder = _weights(spec, models)
     if spec.engine is EngineKind.ECHO:
         budget = "none is needed"
-    elif spec.source.kind is SourceKind.PATH:
+    elif folder is None:
+        budget = "known once the weights are here"
+    else:
         try:
-            budget = plan(spec, read_facts(Path(spec.source.location)), hardware, shares).explain()
+            budget = plan(spec, read_facts(folder), hardware, shares).explain()
         except ModelLoadError as error:
             fault = str(error)
-    else:
-        budget = "known once the weights are here"
     return Finding(spec.name, spec.engine.value, source, budget, fault)
+
+
+def _weights(spec: ModelSpec, models: Path) -> Path | None:
+    """Where the weights are, if they are on this machine already."""
+    if spec.source.kind is SourceKind.PATH:
+        return Path(spec.source.location)
+    if spec.source.kind is SourceKind.GGUF:
+        # engine/conversion.py calls a converted file by its name and checksum.
+        made = models.glob(f"{Path(spec.source.location).stem}-*/config.json")
+        return next((file.parent for file in made), None)
+    return None
 
 
 def show_check(file: Path, findings: list[Finding], console: Console) -> None:

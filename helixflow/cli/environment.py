@@ -65,10 +65,14 @@ def _serve(settings: Settings) -> dict[str, str]:
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         # User code, router and server share one event loop; no access log on standard error.
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
-        # The flag above does not turn this on everywhere: it is computed before.
+        # It would also keep 1,000 log records back; ours are few and wanted at once.
+        "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1",
+        # The throughput flag does not turn this on everywhere: it is computed before.
         "RAY_SERVE_USE_GRPC_BY_DEFAULT": "1",
         # Serve reads steering headers and buffers bodies before our application runs.
         "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "helixflow.gateway.http.shield:middlewares",
+        # What the shield refuses by size; it stands before the settings are read.
+        "HELIXFLOW_SHIELD_BODY_BYTES_MAX": str(settings.http.body_bytes_max),
         # Nobody in front of us is trusted to say who a client is.
         "FORWARDED_ALLOW_IPS": "",
         # Prompts and images travel between replicas; the default of 4 MiB is less than a body.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from helixflow.cli.gateway_api import GatewayApi, Measured
 
-QUESTION = "Say hello, and tell me in one sentence what you are."
+QUESTION = "What is the capital of France?"
 _TOKENS_MAX = 48
 _TIMEOUT_S = 120.0
 
@@ -34,7 +34,9 @@ def ask(gateway: GatewayApi, model: str, show: Callable[[str], None]) -> FirstAn
     """Ask `QUESTION`, showing the text as it comes. Raises CommandFailed where nothing comes."""
     began = time.monotonic()
     messages = [{"role": "user", "content": QUESTION}]
-    stream = gateway.chat(model, messages, tokens_max=_TOKENS_MAX, timeout_s=_TIMEOUT_S)
+    stream = gateway.chat(
+        model, messages, tokens_max=_TOKENS_MAX, timeout_s=_TIMEOUT_S, temperature=0.0
+    )
     text = ""
     for piece in stream:
         text += piece

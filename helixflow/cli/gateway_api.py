@@ -133,6 +133,7 @@ class GatewayApi:
         *,
         tokens_max: int | None,
         timeout_s: float,
+        temperature: float | None = None,
     ) -> ChatStream:
         """Ask, and get the answer as it is generated."""
         body: dict[str, Any] = {
@@ -143,6 +144,8 @@ class GatewayApi:
         }
         if tokens_max is not None:
             body["max_tokens"] = tokens_max
+        if temperature is not None:
+            body["temperature"] = temperature
         measured = Measured()
         return ChatStream(self._pieces(body, measured, timeout_s), measured)
 

@@ -75,9 +75,9 @@ class Steps:
             if not step.failed:
                 self._line(f"{title}: done in {step.seconds:.1f} s")
 
-    def say(self, step: Step, lines: Sequence[str]) -> None:
-        """What the step is doing right now."""
-        if tuple(lines) != step.lines:
+    def say(self, step: Step, lines: Sequence[str], *, passing: bool = False) -> None:
+        """What the step is doing right now; `passing` words are only worth drawing in place."""
+        if tuple(lines) != step.lines and not (passing and not self.draws):
             for line in lines:
                 if line not in step.lines:
                     self._line(f"  {line}")

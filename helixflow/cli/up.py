@@ -229,7 +229,7 @@ def _first(
     for model in real_first:
         if model.name in ready:
             with steps.step(f"First answer from {model.name}") as step:
-                return ask(gateway, model.name, lambda line: steps.say(step, [line]))
+                return ask(gateway, model.name, lambda line: steps.say(step, [line], passing=True))
     return None
 
 

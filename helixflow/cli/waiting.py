@@ -30,14 +30,16 @@ def wait_until_ready(
     end, ask_serve_at = monotonic() + limit_s, 0.0
     while True:
         readiness = gateway.readiness()
+        up = readiness is not None and (readiness.settled or _empty(readiness))
         if readiness is not None:
             say([describe(model) for model in readiness.models] or list(readiness.waiting))
-            if readiness.settled or (readiness.ready and not readiness.models):
-                return readiness
-        if monotonic() >= ask_serve_at:
+        if up or monotonic() >= ask_serve_at:
             ask_serve_at = monotonic() + _SERVE_POLL_S
             applications = _applications(serve)
             _require_buildable(applications)
+            # The front may still be the one from before a change of configuration.
+            if readiness is not None and up and _settled(applications):
+                return readiness
             if readiness is None:
                 say(_deployments(applications))
         if monotonic() > end:
@@ -46,6 +48,15 @@ def wait_until_ready(
                 " is, `helixflow logs` why, and `helixflow up` waits again"
             )
         sleep(_POLL_S)
+
+
+def _empty(readiness: Readiness) -> bool:
+    """A platform without models is ready when it says so."""
+    return readiness.ready and not readiness.models
+
+
+def _settled(applications: Sequence[Application]) -> bool:
+    return any(each.name == APP and each.status == "RUNNING" for each in applications)
 
 
 def describe(model: ModelReadiness) -> str:

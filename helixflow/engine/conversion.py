@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -22,13 +22,22 @@ from helixflow.errors import ModelLoadError
 
 _LOCK_POLL_S = 0.2
 _MARK = "helixflow.json"
+CONVERTER = (sys.executable, "-m", "helixflow.engine.gguf")
+"""The program that converts: it is given the file and the folder to write."""
 
 
-async def converted(file: Path, sha256: str, models_dir: Path, progress: Progress) -> Path:
+async def converted(
+    file: Path,
+    sha256: str,
+    models_dir: Path,
+    progress: Progress,
+    converter: Sequence[str] = CONVERTER,
+) -> Path:
     """The folder that a GGUF file was converted to; converts it first where there is none.
 
     Args:
         sha256: the expected checksum, hexadecimal; empty takes what was seen first.
+        converter: the program that converts, see `CONVERTER`.
     """
     progress(f"checking {file.name}", 0.05)
     digest = await asyncio.to_thread(_checked_digest, file, sha256.lower(), models_dir)
@@ -38,7 +47,7 @@ async def converted(file: Path, sha256: str, models_dir: Path, progress: Progres
     async with _locked(models_dir / f".{target.name}.lock"):
         if not (target / _MARK).is_file():
             progress(f"converting {file.name}", 0.1)
-            await _convert(file, digest, target)
+            await _convert(file, digest, target, converter)
     return target
 
 
@@ -88,11 +97,11 @@ async def _locked(file: Path) -> AsyncIterator[None]:
         yield
 
 
-async def _convert(file: Path, digest: str, target: Path) -> None:
+async def _convert(file: Path, digest: str, target: Path, converter: Sequence[str]) -> None:
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "helixflow.engine.gguf", str(file), str(partial),
+        *converter, str(file), str(partial),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,

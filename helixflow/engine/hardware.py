@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pynvml
@@ -50,14 +51,20 @@ class Hardware:
     gpus: tuple[Gpu, ...] = ()
 
 
-def detect(visible: str | None = None, cgroup: Path = _CGROUP) -> Hardware:
-    """Look at this node. `visible` is CUDA_VISIBLE_DEVICES: indexes or UUIDs, None for all."""
+def detect(visible: str | None = None, cgroup: Path = _CGROUP, nvml: Any = pynvml) -> Hardware:
+    """Look at this node.
+
+    Args:
+        visible: CUDA_VISIBLE_DEVICES, indexes or UUIDs with commas between; None for all cards.
+        cgroup: where control groups are mounted.
+        nvml: NVIDIA's management library.
+    """
     memory = psutil.virtual_memory().total
     cores = len(os.sched_getaffinity(0))
     return Hardware(
         max(1, min(cores, _cpu_quota(cgroup) or cores)),
         min(memory, _memory_limit(cgroup) or memory),
-        tuple(_gpus(visible)),
+        tuple(_gpus(visible, nvml)),
     )
 
 
@@ -85,16 +92,16 @@ def _read(file: Path) -> list[str]:
         return []
 
 
-def _gpus(visible: str | None) -> Iterator[Gpu]:
-    with _nvml() as count:
+def _gpus(visible: str | None, nvml: Any) -> Iterator[Gpu]:
+    with _opened(nvml) as count:
         wanted = None if visible is None else [word.strip() for word in visible.split(",")]
         for index in range(count):
-            handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-            uuid = str(pynvml.nvmlDeviceGetUUID(handle))
+            handle = nvml.nvmlDeviceGetHandleByIndex(index)
+            uuid = str(nvml.nvmlDeviceGetUUID(handle))
             if wanted is not None and not _named(wanted, index, uuid):
                 continue
-            memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
-            name = str(pynvml.nvmlDeviceGetName(handle))
+            memory = nvml.nvmlDeviceGetMemoryInfo(handle)
+            name = str(nvml.nvmlDeviceGetName(handle))
             yield Gpu(name, uuid, int(memory.total), int(memory.free))
 
 
@@ -103,14 +110,14 @@ def _named(wanted: list[str], index: int, uuid: str) -> bool:
 
 
 @contextmanager
-def _nvml() -> Iterator[int]:
+def _opened(nvml: Any) -> Iterator[int]:
     """The number of cards; 0 where the driver is absent."""
     try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
+        nvml.nvmlInit()
+    except nvml.NVMLError:
         yield 0
         return
     try:
-        yield int(pynvml.nvmlDeviceGetCount())
+        yield int(nvml.nvmlDeviceGetCount())
     finally:
-        pynvml.nvmlShutdown()
+        nvml.nvmlShutdown()

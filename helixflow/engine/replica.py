@@ -8,19 +8,17 @@ up (cancellation, `aclose`) or a deadline that passes aborts the generation and 
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
-from typing import TypeVar
 
 import structlog
 
 from helixflow.clock import Clock, SystemClock
 from helixflow.engine.gate import Gate, Ticket
 from helixflow.engine.ports import Engine, Progress
-from helixflow.errors import DeadlineExceeded, Refusal, Refused
-from helixflow.inference.deadline import Deadline
+from helixflow.engine.step_timer import StepTimer
+from helixflow.errors import Refusal, Refused
 from helixflow.inference.frame import Frame, FrameWire, Sidecar
 from helixflow.inference.load import Load
 from helixflow.inference.model_spec import ModelSpec
@@ -29,7 +27,6 @@ from helixflow.inference.usage import Usage
 from helixflow.signals import Metric, NullSignals, Signals
 
 _log = structlog.get_logger(__name__)
-_T = TypeVar("_T")
 
 
 class ModelReplica:
@@ -104,27 +101,17 @@ class ModelReplica:
 
     async def _generate(self, request: EngineRequest) -> AsyncGenerator[Frame, None]:
         """The engine's frames, in turn and in time."""
-        deadline = Deadline.after(self._clock.monotonic(), request.timeout_s)
+        timer = StepTimer(request.timeout_s, request.timeout_s)
         ticket: Ticket | None = None
         try:
-            ticket = await self._in_time(self._gate.enter(), deadline)
+            ticket = await timer.within(self._gate.enter())
             async with aclosing(self._engine.generate(request)) as frames:
-                while (frame := await self._in_time(anext(frames, None), deadline)) is not None:
+                while (frame := await timer.within(anext(frames, None))) is not None:
                     yield frame
         finally:
+            timer.stop()
             if ticket is not None:
                 ticket.leave()
-
-    async def _in_time(self, step: Awaitable[_T], deadline: Deadline) -> _T:
-        """Await one step; what a timeout interrupts is cancelled, and so aborts the generation."""
-        remaining_s = deadline.remaining_s(self._clock.monotonic())
-        try:
-            async with asyncio.timeout(remaining_s) as limit:
-                return await step
-        except TimeoutError:
-            if limit.expired():
-                raise DeadlineExceeded.of("The request", deadline.limit_s) from None
-            raise
 
     def _settle(self, request_id: str) -> Usage:
         """Count what the request used, hang-ups included."""

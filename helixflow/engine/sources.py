@@ -37,7 +37,7 @@ async def resolve(
             progress(f"fetching {source.location}", 0.05)
             return await asyncio.to_thread(_hub, source, models_dir, endpoint)
         case SourceKind.GGUF:
-            return await converted(_gguf_file(source.location), source.sha256, models_dir, progress)
+            return await converted(gguf_file(source.location), source.sha256, models_dir, progress)
         case SourceKind.NONE:
             raise ModelLoadError("The model names no source of weights.")
 
@@ -49,7 +49,7 @@ def _local(location: str) -> Path:
     return folder
 
 
-def _gguf_file(location: str) -> Path:
+def gguf_file(location: str) -> Path:
     """A file by its path, or `package:NAME/FILE` inside an installed package, not imported."""
     if not location.startswith("package:"):
         file = Path(os.path.abspath(location))

@@ -76,8 +76,7 @@ class VllmEngine:
         words = command_line(self._spec, prepared.folder, prepared.budget)
         self._tether = Tether.open(self._run_dir, self._spec.name)
         try:
-            self._serving = await asyncio.to_thread(_open, words, self._merge_from)
-            await self._serving.begin()
+            self._serving = await _serve(words, self._merge_from)
         except BaseException:
             await self.stop()
             raise
@@ -125,7 +124,7 @@ class VllmEngine:
     async def stop(self) -> None:
         serving, self._serving = self._serving, None
         if serving is not None:
-            await asyncio.to_thread(serving.close, _STOP_S)
+            await serving.close(_STOP_S)
         tether, self._tether = self._tether, None
         if tether is not None:
             tether.close()
@@ -139,7 +138,12 @@ class VllmEngine:
         return self._serving
 
 
-def _open(words: list[str], merge_from: int) -> Any:
+async def _serve(words: list[str], merge_from: int) -> Any:
     """Import vLLM, and start it."""
-    serving = importlib.import_module("helixflow.engine.vllm_serving")
-    return serving.Serving.open(words, merge_from)
+    vllm = await asyncio.to_thread(importlib.import_module, "helixflow.engine.vllm_serving")
+    llm, args = await asyncio.to_thread(vllm.start_engine, words, merge_from)
+    try:
+        return await vllm.Serving.over(llm, args)
+    except BaseException:
+        await llm.end(_STOP_S)
+        raise

@@ -76,6 +76,17 @@ class MeteredLLM(AsyncLLM):  # type: ignore[misc]  # vLLM is not typed for us
     def __del__(self) -> None:
         """`stop` has ended it; vLLM's own would run again while the interpreter is taken down."""
 
+    async def end(self, timeout_s: float) -> None:
+        """End the engine's process and close what leads to it. Calling it twice is harmless.
+
+        The output handler is cancelled first: to it an orderly end looks like a dead engine.
+        """
+        if self.output_handler is not None:
+            self.output_handler.cancel()
+        await asyncio.to_thread(self.shutdown, timeout_s)
+        await asyncio.sleep(0)  # the sockets are closed by a callback on this loop
+        self.engine_core.resources.ctx.destroy(linger=0)
+
     def generate(
         self, prompt: Any, sampling_params: Any, request_id: str, **options: Any
     ) -> AsyncGenerator[RequestOutput, None]:

@@ -1,6 +1,6 @@
 """vLLM's own OpenAI serving objects, opened for one model. Imports vLLM.
 
-`Serving.open` blocks for seconds (it starts the engine's process) and is called in a thread; all else
+`start_engine` blocks for seconds (it starts the engine's process) and is called in a thread; all else
 belongs to the event loop.
 
 Failure behavior: see `engine/vllm.py`; every error that leaves here is a `Refused`, except a
@@ -48,41 +48,42 @@ class _Parser(FlexibleArgumentParser):  # type: ignore[misc]  # vLLM is not type
         raise ModelLoadError(f"vLLM refuses engine_args: {message}")
 
 
-class Serving:
-    """An engine and the serving layer over it."""
+def start_engine(command_line: Sequence[str], merge_from: int) -> tuple[MeteredLLM, Namespace]:
+    """Start the engine's process; blocks until it is loaded. Raises `ModelLoadError`."""
+    args = make_arg_parser(_Parser(add_help=False)).parse_args(list(command_line))
+    try:
+        llm = MeteredLLM.from_engine_args(AsyncEngineArgs.from_cli_args(args))
+    except ValidationError as error:
+        raise ModelLoadError(f"vLLM refuses the model: {error.errors()[0]['msg']}") from error
+    except Exception as error:
+        raise ModelLoadError(f"vLLM did not start: {error}") from error
+    llm.merge_from = merge_from
+    for logger in _SERVING_LOGGERS:
+        logging.getLogger(logger).addFilter(_not_a_clients_fault)
+    return llm, args
 
-    def __init__(self, llm: MeteredLLM, args: Namespace) -> None:
+
+class Serving:
+    """vLLM's serving layer over one engine.
+
+    Args:
+        chat, completion: vLLM's `OpenAIServingChat` and `OpenAIServingCompletion`.
+    """
+
+    def __init__(self, llm: MeteredLLM, chat: Any, completion: Any) -> None:
         self.llm = llm
-        self._args = args
-        self._chat: Any = None
-        self._completion: Any = None
+        self._chat = chat
+        self._completion = completion
 
     @staticmethod
-    def open(command_line: Sequence[str], merge_from: int) -> Serving:
-        """Start the engine; blocks until it is loaded. Raises `ModelLoadError`."""
-        args = make_arg_parser(_Parser(add_help=False)).parse_args(list(command_line))
-        try:
-            llm = MeteredLLM.from_engine_args(AsyncEngineArgs.from_cli_args(args))
-        except ValidationError as error:
-            raise ModelLoadError(f"vLLM refuses the model: {error.errors()[0]['msg']}") from error
-        except Exception as error:
-            raise ModelLoadError(f"vLLM did not start: {error}") from error
-        llm.merge_from = merge_from
-        for logger in _SERVING_LOGGERS:
-            logging.getLogger(logger).addFilter(_not_a_clients_fault)
-        return Serving(llm, args)
-
-    async def begin(self) -> None:
+    async def over(llm: MeteredLLM, args: Namespace) -> Serving:
         """Open the serving layer. Raises `ModelLoadError`."""
         state = State()
         try:
-            await init_app_state(self.llm, state, self._args, await self.llm.get_supported_tasks())
+            await init_app_state(llm, state, args, await llm.get_supported_tasks())
+            return Serving(llm, state.openai_serving_chat, state.openai_serving_completion)
         except Exception as error:
             raise ModelLoadError(f"vLLM did not open its API: {error}") from error
-        self._chat = state.openai_serving_chat
-        self._completion = state.openai_serving_completion
-        if self._chat is None or self._completion is None:
-            raise ModelLoadError("This model does not generate text.")
 
     def check(self) -> None:
         """Raises `Unavailable` when the engine is dead."""
@@ -103,9 +104,9 @@ class Serving:
         """Unfinished sequences, and the tokens that they hold."""
         return self.llm.sequences(), self.llm.tokens_held()
 
-    def close(self, timeout_s: float) -> None:
-        """End the engine's process; blocks."""
-        self.llm.shutdown(timeout=timeout_s)
+    async def close(self, timeout_s: float) -> None:
+        """End the engine's process."""
+        await self.llm.end(timeout_s)
 
     async def unary(self, request: EngineRequest, run: Run) -> bytes:
         """The whole JSON body."""

@@ -79,16 +79,25 @@ def sign(signer: Signer, claims: Mapping[str, Any], settings: TokenSettings, now
         "jti": "jti_" + secrets.token_hex(16),
     }
     headers = {"kid": signer.kid, "typ": "at+jwt"}
-    return jwt.encode(whole, signer.private_pem, ALGORITHM, headers)
+    return jwt.encode(whole, signer.key, ALGORITHM, headers)
 
 
 def issuer_of(token: str) -> str:
     """Who a token claims to be from; not verified, only for choosing whose keys to try."""
     try:
         claims = jwt.decode(token, options=Options(verify_signature=False, verify_exp=False))
-    except jwt.InvalidTokenError:
+    except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
         raise TokenRefused("not a token") from None
     return _text(claims, "iss")
+
+
+def kid_of(token: str) -> str:
+    """Which key a token claims to be signed with; not verified."""
+    try:
+        header = jwt.get_unverified_header(token)
+    except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
+        raise TokenRefused("not a token") from None
+    return _text(header, "kid")
 
 
 def verify(

@@ -164,6 +164,8 @@ class Authenticator:
                 for _ in range(_ATTEMPTS_MAX):
                     asked_at, epoch_at = self._clock.monotonic(), self._clock.now()
                     verdict = await ask()
+                    if isinstance(verdict.refused, Unavailable):
+                        raise verdict.refused  # no verdict at all, whatever it came as
                     if self._cache.put(key, verdict, asked_at, epoch_at):
                         self._count("invalid" if verdict.principal is None else "valid")
                         return verdict

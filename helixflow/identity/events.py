@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from helixflow.ids import OrganizationId, ProjectId
+from helixflow.inference.principal import Principal
 
 
 class EventName(StrEnum):
@@ -53,6 +54,11 @@ class Actor:
     organization: OrganizationId
     id: str
     permissions: frozenset[str] = frozenset()
+
+    @staticmethod
+    def of(principal: Principal) -> Actor:
+        """The caller as an administrator, within what it may do."""
+        return Actor(principal.organization, principal.key, principal.permissions)
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,8 +173,9 @@ class Answered:
     """What a POST with an idempotency key was answered.
 
     Attributes:
-        id: the organization's id and the client's key.
+        id: a hash over the organization, the caller and its idempotency key.
         request: the SHA-256 of the request; another request under the same key is refused.
+        body: the answer, sealed under the master key.
     """
 
     id: str

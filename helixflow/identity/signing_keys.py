@@ -15,7 +15,7 @@ from typing import Any
 
 from helixflow.clock import Clock
 from helixflow.crypto.master_key import KeyRing
-from helixflow.crypto.rsa import new_private_key, public_jwk
+from helixflow.crypto.rsa import load_private_key, new_private_key, public_jwk
 from helixflow.errors import NotFound, Refusal
 from helixflow.identity.events import Actor, Event, EventName
 from helixflow.identity.ports import Store, Unit
@@ -28,10 +28,10 @@ ALGORITHM = "RS256"
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """A key that signs now: its `kid` and its private key (PEM)."""
+    """A key that signs now: its `kid` and its private key (loaded, or PEM)."""
 
     kid: str
-    private_pem: bytes
+    key: Any
 
     def __repr__(self) -> str:
         return f"Signer(kid={self.kid!r})"
@@ -67,6 +67,7 @@ class SigningKeys:
         self._ring = ring
         self._settings = settings
         self._clock = clock
+        self._loaded: Signer | None = None
 
     async def ensure(self, actor: Actor) -> None:
         """Make a key where one is due; called at start and every now and then."""
@@ -108,7 +109,10 @@ class SigningKeys:
         key = signing(await self._store.read(_all), self._clock.now())
         if key is None:
             raise NotFound(Refusal.RESOURCE_NOT_FOUND, "There is no signing key.")
-        return Signer(key.id, self._ring.unseal(_PURPOSE, key.private, key.id.encode()))
+        if self._loaded is None or self._loaded.kid != key.id:
+            private = self._ring.unseal(_PURPOSE, key.private, key.id.encode())
+            self._loaded = Signer(key.id, await asyncio.to_thread(load_private_key, private))
+        return self._loaded
 
     async def jwks(self) -> dict[str, list[dict[str, Any]]]:
         """The published set (RFC 7517)."""

@@ -32,6 +32,7 @@ from helixflow.storage.database import Database
 from helixflow.storage.env_file import EnvFile
 from helixflow.storage.keys import SqlKeyStore
 from helixflow.storage.outbox import SqlOutbox
+from helixflow.storage.purge import SqlPurge
 from helixflow.storage.store import SqlStore
 
 KEY_VARIABLE = "OPENAI_API_KEY"
@@ -48,6 +49,7 @@ class Stores:
         self.keys = SqlKeyStore(database)
         self.units = SqlStore(database)
         self.outbox = SqlOutbox(database)
+        self.purge = SqlPurge(database)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,10 @@ class Source:
     text: str
     tree: ast.Module
 
+    @staticmethod
+    def of(path: str, text: str) -> Source:
+        return Source(path, text, ast.parse(text))
+
 
 @cache
 def sources(*folders: str) -> tuple[Source, ...]:
@@ -29,7 +33,7 @@ def sources(*folders: str) -> tuple[Source, ...]:
     for folder in folders:
         for path in sorted((ROOT / folder).rglob("*.py")):
             text = path.read_text(encoding="utf-8")
-            found.append(Source(str(path.relative_to(ROOT)), text, ast.parse(text)))
+            found.append(Source.of(str(path.relative_to(ROOT)), text))
     return tuple(found)
 
 

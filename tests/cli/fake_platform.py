@@ -27,9 +27,11 @@ REAL, ECHO = "smollm2-135m-instruct", "echo-1"
 class Platform:
     """What the servers know; a test may change it while they run."""
 
-    def __init__(self, mode: str = "") -> None:
+    def __init__(self, mode: str = "", *, opens_front: bool = False) -> None:
         self.mode = mode
+        self.opens_front = opens_front and mode != "broken"
         self.deployed: dict[str, Any] | None = None
+        self.status = "RUNNING"
         self.puts = 0
         self.deleted = False
         self.ready = True
@@ -43,7 +45,7 @@ class Platform:
     def applications(self) -> dict[str, Any]:
         if self.deployed is None:
             return {"applications": {}}
-        status = "DEPLOY_FAILED" if self.mode == "broken" else "RUNNING"
+        status = "DEPLOY_FAILED" if self.mode == "broken" else self.status
         replicas = [{"state": "RUNNING"}, {"state": "STARTING"}]
         deployments = {"Ingress": {"status": "HEALTHY", "message": "", "replicas": replicas}}
         app = {
@@ -92,8 +94,7 @@ class Dashboard(Handler):
             self.answer(400, b"no module named deployments", "text/plain")
             return
         self.platform.puts += 1
-        first = self.platform.deployed is None and self.platform.mode != "broken"
-        if first and "http_options" in schema:
+        if self.platform.deployed is None and self.platform.opens_front:
             start(Gateway, self.platform, schema["http_options"]["port"])
         self.platform.deployed = schema
         self.answer(200, b"", "text/plain")
@@ -204,7 +205,7 @@ def _serve(port: int) -> None:
     mode = os.environ.get("FAKE_MODE", "")
     if mode == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    start(Dashboard, Platform(mode), port)
+    start(Dashboard, Platform(mode, opens_front=True), port)
     (Path(sys.argv[0]).parent / "up").touch()
     _wait()
 

@@ -70,7 +70,7 @@ def test_what_the_shell_holds_for_another_stack_is_not_passed_on() -> None:
         "RAY_ADDRESS": "elsewhere",
         "HELIXFLOW__HTTP__PORT": "1",
         "HELIXFLOW_MASTER_KEY_FILE": "/key",
-        "OPENAI_API_KEY": "other",
+        "OPENAI_API_KEY": "other",  # pragma: allowlist secret
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     made = process_environment({"A": "b"}, caller)

@@ -7,8 +7,8 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from http.server import ThreadingHTTPServer
 from dataclasses import replace
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -174,6 +174,19 @@ def test_a_configuration_is_explained_model_by_model(run: Run, tmp_path: Path) -
     assert "can be used" in result.stdout
     raw = json.loads(run("config", "check", file, "--json").stdout)
     assert [model["source"] for model in raw] == ["none", "huggingface org/name"]
+
+
+def test_what_a_converted_model_gets_is_told_by_its_weights(
+    run: Run, tmp_path: Path, home: Path
+) -> None:
+    folder = home / "models" / "Small.Q4-0123456789abcdef"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    file = tmp_path / "c.yaml"
+    file.write_text(f"home: {home}\nmodels: [{{name: small, source: {{gguf: a/Small.Q4.gguf}}}}]\n")
+    result = run("config", "check", file, "--json")
+    assert result.exit_code == 2
+    assert "no *.safetensors" in json.loads(result.stdout)[0]["fault"]
 
 
 def test_a_model_that_cannot_be_found_is_a_fault(run: Run, tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from helixflow.cli.tree import effective_settings
 
 
 def test_what_the_home_knows_wins_over_the_shell(known: Path) -> None:
-    shell = {"HELIXFLOW_BASE_URL": "http://other", "OPENAI_API_KEY": "other"}
+    shell = {"HELIXFLOW_BASE_URL": "http://other"}
+    shell["OPENAI_API_KEY"] = "other"  # pragma: allowlist secret
     target = find_target(known, shell)
     assert target.base_url.startswith("http://127.0.0.1:")
     assert target.key == "hx-test-key"

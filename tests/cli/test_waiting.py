@@ -40,7 +40,8 @@ def wait(world: World, gateway: GatewayApi, serve: ServeApi, limit_s: float = 5.
 
 
 @pytest.fixture
-def serve(dashboard: ThreadingHTTPServer) -> ServeApi:
+def serve(dashboard: ThreadingHTTPServer, platform: Platform) -> ServeApi:
+    platform.deployed = {}
     return ServeApi(url(dashboard), "t")
 
 
@@ -57,6 +58,16 @@ def test_models_that_are_up_or_failed_end_the_wait(
     wait(world, front, serve)
     assert world.now == 0.0
     assert world.said == [f"{REAL}: failed", "echo-1: ready"]
+
+
+def test_the_answer_of_the_front_before_a_change_is_not_trusted(
+    front: GatewayApi, serve: ServeApi, platform: Platform
+) -> None:
+    platform.status = "DEPLOYING"
+    world = World()
+    world.later[2] = lambda: setattr(platform, "status", "RUNNING")
+    wait(world, front, serve)
+    assert world.now == 2.0
 
 
 def test_a_platform_without_models_is_ready_when_it_says_so(
@@ -85,7 +96,6 @@ def test_the_deployments_are_shown_while_the_front_is_silent(
     serve: ServeApi, platform: Platform
 ) -> None:
     world = World()
-    platform.deployed = {}
     with pytest.raises(CommandFailed):
         wait(world, GatewayApi(NOBODY), serve, 1.0)
     assert "helixflow/Ingress: healthy, 1 of 2 replicas running" in world.said
@@ -101,7 +111,7 @@ def test_a_silent_dashboard_is_waited_for() -> None:
 def test_an_application_that_cannot_be_built_ends_the_wait_with_its_reason(
     serve: ServeApi, platform: Platform
 ) -> None:
-    platform.deployed, platform.mode = {}, "broken"
+    platform.mode = "broken"
     with pytest.raises(CommandFailed, match="no such thing"):
         wait(World(), GatewayApi(NOBODY), serve)
 

@@ -20,9 +20,11 @@ def listeners(stack: Stack) -> list[tuple[str, int, str]]:
     for process in stack.processes(""):
         try:
             words = " ".join(process.cmdline())
-            for connection in process.net_connections("inet"):
-                if connection.status == psutil.CONN_LISTEN:
-                    found.append((connection.laddr.ip, connection.laddr.port, words))
+            found += [
+                (connection.laddr.ip, connection.laddr.port, words)
+                for connection in process.net_connections("inet")
+                if connection.status == psutil.CONN_LISTEN
+            ]
         except psutil.Error:
             continue
     return found

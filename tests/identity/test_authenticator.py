@@ -268,6 +268,23 @@ async def test_an_auth_that_never_answers_is_given_up_in_time(authority: Authori
         await subject.poll_revision()
 
 
+async def test_an_unavailable_that_comes_as_a_verdict_is_not_kept(
+    held: tuple[HeldAuthority, Authenticator],
+) -> None:
+    authority, subject = held
+    text, who = some_text(), some_principal()
+    away = Unavailable(Refusal.AUTH_UNAVAILABLE, "away", retry_after_s=1.0)
+    for verdict in (Verdict(None, away, -1), Verdict(who, None, 1)):
+        caller = asyncio.create_task(subject.authenticate(text))
+        await turn()
+        authority.questions.popleft()[1].set_result(verdict)
+        if verdict.principal is None:
+            with pytest.raises(Unavailable, match="away"):
+                await caller
+        else:
+            assert await caller == who
+
+
 async def test_closing_tells_those_who_wait(held: tuple[HeldAuthority, Authenticator]) -> None:
     _, subject = held
     caller = asyncio.create_task(subject.authenticate(some_text()))

@@ -22,6 +22,7 @@ from helixflow.identity.api_keys import ApiKeys, KeyWish
 from helixflow.identity.authenticator import Authenticator
 from helixflow.identity.events import Actor, EventName
 from helixflow.identity.grants import Grants
+from helixflow.identity.issuers import OutsideAuthority, OutsideIssuer
 from helixflow.identity.login import Login
 from helixflow.identity.permissions import INFERENCE, ROLE_PERMISSIONS, Role
 from helixflow.identity.ports import Verdict
@@ -29,6 +30,7 @@ from helixflow.identity.projects import Projects
 from helixflow.identity.service_accounts import NewAccount, ServiceAccounts
 from helixflow.identity.signing_keys import Signer, SigningKeys
 from helixflow.identity.token_authority import TokenAuthority
+from helixflow.identity.tokens import Tokens
 from helixflow.identity.users import Users
 from helixflow.settings import IdentitySettings, TokenSettings
 from helixflow.signals import NullSignals
@@ -265,7 +267,7 @@ async def _forgeries(office: Office) -> dict[str, str]:
         return jwt.encode(claims, STRANGER, "RS256", {"kid": kid, **changes})
 
     def ours(**changes: Any) -> str:
-        return jwt.encode({**claims, **changes}, signer.private_pem, "RS256", {"kid": kid})
+        return jwt.encode({**claims, **changes}, signer.key, "RS256", {"kid": kid})
 
     none = _b64(json.dumps({"alg": "none", "kid": kid}).encode())
     public_pem = jwt.PyJWK(jwk).key.public_bytes(*_spki())
@@ -286,7 +288,7 @@ async def _forgeries(office: Office) -> dict[str, str]:
         "a kid that is too long": headed(kid="k" * 300),
         "an unknown kid": headed(kid="unknown"),
         "a critical extension": headed(crit=["exp"], exp=1),
-        "RS512": jwt.encode(claims, signer.private_pem, "RS512", {"kid": kid}),
+        "RS512": jwt.encode(claims, signer.key, "RS512", {"kid": kid}),
         "another issuer": ours(iss="https://evil.example"),
         "another audience": ours(aud="other"),
         "no audience": ours(aud=None),
@@ -445,3 +447,35 @@ async def test_an_attempt_that_a_lock_overtook_does_not_count_as_right(office: O
     login = Login(office.stores.units, Overtaken(hasher=CHEAP), office.clock)
     with pytest.raises(Unauthenticated):
         await login.check(organization, "ada@example.org", PASSWORD)
+
+
+async def test_a_token_goes_to_the_authority_that_it_names(office: Office) -> None:
+    asked: list[str] = []
+
+    async def fetch(url: str) -> bytes:
+        asked.append(url)
+        return json.dumps({"keys": [public_jwk(STRANGER) | {"kid": "k"}]}).encode()
+
+    outside = OutsideIssuer(
+        "https://other.example",
+        "helix",
+        "https://other.example/jwks",
+        office.actor.organization,
+        office.project,
+        default_roles=frozenset({Role.DEVELOPER}),
+    )
+    tokens = Tokens(
+        SETTINGS.issuer,
+        office.authority,
+        OutsideAuthority(office.stores.units, [outside], fetch, office.clock),
+    )
+    assert (await tokens.verify(await office.robot_token(await office.robot()))).principal
+    assert (await tokens.verify("ey.no.token")).principal is None
+    assert asked == []
+    claims = {
+        "iss": "https://other.example", "aud": "helix", "sub": "ada",
+        "iat": office.clock.now(), "exp": office.clock.now() + 60,
+    }  # fmt: skip
+    theirs = jwt.encode(claims, STRANGER, "RS256", {"kid": "k"})
+    assert (await tokens.verify(theirs)).principal is not None
+    assert asked == ["https://other.example/jwks"]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -218,3 +218,4 @@ class Revocations(RuleBasedStateMachine):
 
 
 TestRevocations = Revocations.TestCase
+TestRevocations.settings = settings(max_examples=60, deadline=None)

@@ -203,3 +203,18 @@ def test_a_password_in_a_url_is_not_in_the_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         Database.open(StorageSettings(url="oracle://me:hunter2@host/name"), tmp_path)
     assert "hunter2" not in str(caught.value)
+
+
+async def test_a_statement_that_cannot_run_is_no_reason_to_try_again(
+    tmp_path: Path, open_database: Open
+) -> None:
+    runs = 0
+
+    async def broken(connection: AsyncConnection) -> None:
+        nonlocal runs
+        runs += 1
+        await connection.exec_driver_sql("SELECT * FROM nothing")
+
+    with pytest.raises(Unavailable):
+        await open_database("sqlite:///empty.db").read(broken)
+    assert runs == 1

@@ -5,7 +5,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helixflow.storage.env_file import EnvFile
@@ -18,6 +18,7 @@ def test_a_file_that_is_not_there_is_empty(tmp_path: Path) -> None:
     assert EnvFile(tmp_path / "env").read() == {}
 
 
+@settings(max_examples=30, deadline=None)
 @given(values=st.dictionaries(NAMES, VALUES, max_size=5))
 def test_what_is_written_is_read_back(values: dict[str, str]) -> None:
     with tempfile.TemporaryDirectory() as folder:

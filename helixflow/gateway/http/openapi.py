@@ -11,8 +11,9 @@ from pydantic.json_schema import models_json_schema
 
 from helixflow.api.chat import ChatCompletionChunk
 from helixflow.api.completion import CompletionChunk
+from helixflow.api.error_body import error_body
 from helixflow.api.errors import ErrorBody
-from helixflow.errors import Refusal
+from helixflow.errors import Refusal, Refused
 from helixflow.gateway.http.errors import STATUS
 from helixflow.gateway.http.permissions import OPEN_ROUTES, ROUTE_PERMISSIONS
 
@@ -34,6 +35,13 @@ _PHRASES = {
     503: "Not now: the model is loading, the queue is full or a part is away.",
     504: "The request took longer than its deadline.",
 }
+
+
+CLOSED = (
+    Refusal.MISSING_API_KEY, Refusal.INVALID_API_KEY, Refusal.EXPIRED_API_KEY,
+    Refusal.PERMISSION_DENIED, Refusal.AUTH_UNAVAILABLE, Refusal.INTERNAL_ERROR,
+)  # fmt: skip
+"""Why any route that is not open may refuse."""
 
 
 def schema_of(model: str) -> dict[str, str]:
@@ -77,10 +85,12 @@ def refusals(*reasons: Refusal) -> dict[int | str, dict[str, Any]]:
 def _refusal(status: int, codes: list[str]) -> dict[str, Any]:
     headers = {**REQUEST_ID_HEADER, **(_RETRY_HEADERS if status in (429, 503) else {})}
     named = ", ".join(f"`{code}`" for code in codes)
+    example = Refused.from_wire((codes[0], "One sentence for a person.", None, None))
     return {
         "model": ErrorBody,
         "description": f"{_PHRASES[status]} `code` is one of {named}.",
         "headers": headers,
+        "content": {"application/json": {"example": msgspec.json.decode(error_body(example))}},
     }
 
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from helixflow.api.models import Model, ModelList
 from helixflow.errors import Refusal, Unauthenticated
 from helixflow.gateway.http.note import note_of
-from helixflow.gateway.http.openapi import refusals
+from helixflow.gateway.http.openapi import CLOSED, refusals
 from helixflow.gateway.http.ports import Card, Service
 from helixflow.inference.principal import Principal
 
@@ -16,16 +16,14 @@ def router(service: Service) -> APIRouter:
     """`GET /v1/models` and `GET /v1/models/{model}`."""
     routes = APIRouter(tags=["models"])
 
-    @routes.get("/v1/models", responses=refusals(Refusal.INVALID_API_KEY))
+    @routes.get("/v1/models", responses=refusals(*CLOSED))
     async def list_models(request: Request) -> ModelList:
         """The models that exist for this key, in whatever state."""
         return ModelList(data=[_model(card) for card in service.models(_principal(request))])
 
     @routes.get(
         "/v1/models/{model:path}",
-        responses=refusals(
-            Refusal.INVALID_API_KEY, Refusal.MODEL_NOT_FOUND, Refusal.REGISTRY_UNAVAILABLE
-        ),
+        responses=refusals(*CLOSED, Refusal.MODEL_NOT_FOUND, Refusal.REGISTRY_UNAVAILABLE),
     )
     async def retrieve_model(model: str, request: Request) -> Model:
         """One model by its name or an alias, in whatever state."""
