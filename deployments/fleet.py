@@ -44,10 +44,16 @@ class Report:
 
 
 class ServeFleet:
-    """Model apps as Serve runs them."""
+    """Model apps as Serve runs them.
 
-    def __init__(self, tree: dict[str, Any]) -> None:
+    Args:
+        tree: the settings' branches, as plain tables.
+        app: the app that this Router belongs to; `serve run` calls it `default`.
+    """
+
+    def __init__(self, tree: dict[str, Any], app: str) -> None:
         self._tree = tree
+        self._app = app
         self._deployed: dict[str, str] = {}
         self._attempts: dict[str, int] = {}
         self._reports: dict[str, Report] = {}
@@ -117,7 +123,7 @@ class ServeFleet:
         version = spec.fingerprint if attempt == 0 else f"{spec.fingerprint}.{attempt}"
         deployment = serve.deployment(**options)(Model)
         pinned = deployment.options(version=version, _internal=True)
-        return pinned.bind(spec.to_json(), self._tree)
+        return pinned.bind(spec.to_json(), self._tree, self._app)
 
 
 def _model_apps() -> dict[str, ApplicationStatusOverview]:

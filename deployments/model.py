@@ -13,7 +13,7 @@ from typing import Any
 
 from ray import serve
 
-from deployments.names import APP, ROUTER, lean
+from deployments.names import ROUTER, lean
 from helixflow.clock import SystemClock
 from helixflow.engine.build import build_engine
 from helixflow.engine.replica import ModelReplica
@@ -29,10 +29,10 @@ from helixflow.telemetry.logs import configure_logging
 class Model:
     """The Serve shell around a `ModelReplica`."""
 
-    async def __init__(self, spec: str, tree: dict[str, Any]) -> None:  # type: ignore[misc]
+    async def __init__(self, spec: str, tree: dict[str, Any], app: str) -> None:  # type: ignore[misc]
         configure_logging(tree["telemetry"]["log_level"])
         self._spec = ModelSpec.from_json(spec)
-        self._router = lean(serve.get_deployment_handle(ROUTER, app_name=APP))
+        self._router = lean(serve.get_deployment_handle(ROUTER, app_name=app))
         self._loop = asyncio.get_running_loop()
         self._reports: set[asyncio.Task[None]] = set()
         settings = EngineSettings(**tree["engine"])

@@ -6,7 +6,6 @@ from typing import Any
 
 from ray.serve.handle import DeploymentHandle
 
-APP = "helixflow"
 AUTH = "Auth"
 INGRESS = "Ingress"
 MODEL = "Model"

@@ -12,6 +12,8 @@ import time
 import uuid
 from typing import Any
 
+from ray import serve
+
 from deployments.fleet import ServeFleet
 from helixflow.clock import SystemClock
 from helixflow.inference.model_spec import ModelSpec
@@ -29,7 +31,7 @@ class Router:
         configure_logging(tree["telemetry"]["log_level"])
         models = [ModelSpec.from_json(spec) for spec in specs]
         self._registry = Registry(uuid.uuid4().hex, int(time.time()), models)
-        self._fleet = ServeFleet(tree)
+        self._fleet = ServeFleet(tree, serve.get_replica_context().app_name)
         settings = RoutingSettings(**tree["routing"])
         self._reconciler = Reconciler(
             self._registry, self._fleet, settings, SystemClock(), NullSignals()

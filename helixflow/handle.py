@@ -35,12 +35,15 @@ APP = "helixflow"
 INGRESS = "Ingress"
 
 
-def connect(api_key: str | None = None, *, timeout_s: float | None = None) -> Client:
+def connect(
+    api_key: str | None = None, *, timeout_s: float | None = None, app: str = APP
+) -> Client:
     """A client of the HelixFlow that runs in this Ray cluster.
 
     Args:
         api_key: a project key; by default what OPENAI_API_KEY holds.
         timeout_s: the deadline of each request; never longer than the platform's own.
+        app: the Serve app; `serve run` without `--name` calls it `default`.
 
     Raises Unavailable where HelixFlow is not running in the cluster. `ray.init` must have been
     called by a script; inside a Serve deployment it was.
@@ -50,7 +53,7 @@ def connect(api_key: str | None = None, *, timeout_s: float | None = None) -> Cl
             Refusal.REGISTRY_UNAVAILABLE, "This program is in no Ray cluster: call ray.init first."
         )
     try:
-        handle = serve.get_deployment_handle(INGRESS, app_name=APP)
+        handle = serve.get_deployment_handle(INGRESS, app_name=app)
     except RayServeException as error:
         raise Unavailable(
             Refusal.REGISTRY_UNAVAILABLE, f"HelixFlow does not run in this Ray cluster: {error}"

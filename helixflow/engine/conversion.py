@@ -111,6 +111,7 @@ async def _convert(file: Path, digest: str, target: Path, converter: Sequence[st
     finally:
         if process.returncode is None:
             process.kill()
+            await process.communicate()
     if process.returncode != 0:
         lines = complaint.decode(errors="replace").strip().splitlines()
         raise ModelLoadError(

@@ -39,8 +39,9 @@ class Slots:
         try:
             await turn[1]
         except asyncio.CancelledError:
-            if turn in self._queue:
-                self._queue.remove(turn)
+            if turn[1].cancelled():
+                if turn in self._queue:
+                    self._queue.remove(turn)
                 self._serve()
             else:
                 self.give(wanted)

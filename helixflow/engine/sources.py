@@ -38,7 +38,7 @@ async def resolve(
             return await asyncio.to_thread(_hub, source, models_dir, endpoint)
         case SourceKind.GGUF:
             return await converted(gguf_file(source.location), source.sha256, models_dir, progress)
-        case SourceKind.NONE:
+        case _:
             raise ModelLoadError("The model names no source of weights.")
 
 

@@ -49,7 +49,7 @@ class Tether:
         owner = place / f"{uuid.uuid4().hex}.owner"
         lock = owner.open("w", encoding="ascii")
         fcntl.flock(lock, fcntl.LOCK_EX)
-        json.dump({"pid": os.getpid(), "started": _started(os.getpid())}, lock)
+        json.dump({"pid": os.getpid(), "started": started(os.getpid())}, lock)
         lock.flush()
         owner.with_suffix(".engine").touch()
         os.environ[VARIABLE] = str(owner)
@@ -86,31 +86,50 @@ def attach() -> None:
     name = os.environ.get(VARIABLE)
     if name is None or _held:
         return
-    owner = Path(name)
+    engine = tie(Path(name), _end)
+    if engine is not None:
+        _held.append(engine)
+
+
+def tie(owner: Path, end: Callable[[], None]) -> IO[str] | None:
+    """Call `end` once the replica of an owner file is gone, at once if it is gone already.
+
+    Returns the locked engine file, which is held for as long as this process runs; None in the
+    replica itself.
+    """
     try:
         record = json.loads(owner.read_text(encoding="ascii"))
-        if record["pid"] == os.getpid():
-            return
-        engine = owner.with_suffix(".engine").open("a", encoding="ascii")
-        fcntl.flock(engine, fcntl.LOCK_SH)
-        engine.write(f"{os.getpid()} {_started(os.getpid())}\n")
-        engine.flush()
-        _held.append(engine)
+        if record["pid"] == os.getpid() and record["started"] == started(os.getpid()):
+            return None
         replica = os.pidfd_open(record["pid"])
+        engine = _enlisted(owner.with_suffix(".engine"))
     except (OSError, ValueError):
-        _end()
-        return
-    if _started(record["pid"]) != record["started"]:
-        _end()
-    threading.Thread(target=_follow, args=(replica,), name="tether", daemon=True).start()
+        end()
+        return None
+    if started(record["pid"]) != record["started"]:
+        os.close(replica)
+        end()
+    else:
+        threading.Thread(target=_follow, args=(replica, end), name="tether", daemon=True).start()
+    return engine
 
 
-def _follow(replica: int) -> None:
+def _enlisted(file: Path) -> IO[str]:
+    """The engine file, locked, with this process in its list."""
+    engine = file.open("a", encoding="ascii")
+    fcntl.flock(engine, fcntl.LOCK_SH)
+    engine.write(f"{os.getpid()} {started(os.getpid())}\n")
+    engine.flush()
+    return engine
+
+
+def _follow(replica: int, end: Callable[[], None]) -> None:
     """Wait for the replica's end; a pidfd becomes readable then (pidfd_open(2))."""
     poll = select.poll()
     poll.register(replica, select.POLLIN)
     poll.poll()
-    _end()
+    os.close(replica)
+    end()
 
 
 def _end() -> None:
@@ -168,13 +187,13 @@ def _listed(engine: Path) -> list[tuple[int, int]]:
 
 
 def _kill(engine: Path) -> None:
-    for pid, started in _listed(engine):
+    for pid, since in _listed(engine):
         try:
             process = os.pidfd_open(pid)
         except ProcessLookupError:
             continue
         try:
-            if _started(pid) == started:
+            if started(pid) == since:
                 signal.pidfd_send_signal(process, signal.SIGKILL)
         except ProcessLookupError:
             continue
@@ -182,7 +201,7 @@ def _kill(engine: Path) -> None:
             os.close(process)
 
 
-def _started(pid: int) -> int:
+def started(pid: int) -> int:
     """When a process started, in clock ticks since boot; 0 where there is none.
 
     Field 22 of /proc/PID/stat, counted after the name in parentheses (proc(5)).

@@ -106,7 +106,7 @@ class VllmEngine:
 
     def usage(self, request_id: str) -> Usage:
         run = self._runs.get(request_id)
-        if run is not None:
+        if run is not None and self._serving is not None:
             self._serving.llm.count_running(run)
         return self._meters.usage(request_id)
 

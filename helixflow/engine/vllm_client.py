@@ -59,7 +59,7 @@ class Run:
             self.open.discard(generation)
 
 
-current_run: ContextVar[Run | None] = ContextVar("helixflow_run", default=None)
+current_run: ContextVar[Run] = ContextVar("helixflow_run")
 """The run in whose name vLLM's serving layer calls `MeteredLLM.generate`."""
 
 
@@ -81,8 +81,7 @@ class MeteredLLM(AsyncLLM):  # type: ignore[misc]  # vLLM is not typed for us
 
         The output handler is cancelled first: to it an orderly end looks like a dead engine.
         """
-        if self.output_handler is not None:
-            self.output_handler.cancel()
+        self.output_handler.cancel()
         await asyncio.to_thread(self.shutdown, timeout_s)
         await asyncio.sleep(0)  # the sockets are closed by a callback on this loop
         self.engine_core.resources.ctx.destroy(linger=0)
@@ -95,8 +94,6 @@ class MeteredLLM(AsyncLLM):  # type: ignore[misc]  # vLLM is not typed for us
             prompt, sampling_params, request_id, **options
         )
         run = current_run.get()
-        if run is None:
-            return outputs
         run.begin(request_id)
         whole = sampling_params.output_kind is not RequestOutputKind.DELTA
         return self._metered(outputs, run, request_id, whole=whole)
@@ -174,7 +171,7 @@ class MeteredLLM(AsyncLLM):  # type: ignore[misc]  # vLLM is not typed for us
             return
         self._chunk_tokens = self.output_processor.stream_interval = tokens
         for state in self.output_processor.request_states.values():
-            _repace(state, tokens)
+            repace(state, tokens)
 
 
 def _count(run: Run, generation: str, state: RequestState) -> None:
@@ -190,7 +187,7 @@ def _written(state: RequestState) -> int:
     return 0 if state.detokenizer is None else int(state.detokenizer.num_output_tokens())
 
 
-def _repace(state: RequestState, tokens: int) -> None:
+def repace(state: RequestState, tokens: int) -> None:
     """Change a running sequence's chunk size without losing or repeating a token.
 
     At one token a chunk vLLM does not keep `sent_tokens_offset`, everything is sent; above one it

@@ -64,6 +64,20 @@ async def test_leaving_the_queue_lets_those_behind_move_up() -> None:
     assert slots.waiting == 0
 
 
+async def test_a_slot_freed_while_someone_leaves_goes_to_the_next() -> None:
+    slots = Slots(1)
+    await slots.take()
+    leaver = asyncio.create_task(slots.take())
+    await settle()
+    stayer = asyncio.create_task(slots.take())
+    await settle()
+    leaver.cancel()
+    slots.give(1)
+    assert await stayer == 1
+    assert (slots.taken, slots.waiting) == (1, 0)
+    assert leaver.cancelled()
+
+
 async def test_a_slot_given_to_someone_who_just_left_is_not_lost() -> None:
     slots = Slots(1)
     await slots.take()
@@ -76,9 +90,12 @@ async def test_a_slot_given_to_someone_who_just_left_is_not_lost() -> None:
     assert slots.taken == 0
 
 
-@given(st.lists(st.tuples(st.integers(1, 4), st.booleans()), max_size=30), st.integers(1, 4))
+@given(
+    st.lists(st.tuples(st.integers(1, 4), st.booleans(), st.integers(0, 2)), max_size=30),
+    st.integers(1, 4),
+)
 def test_whatever_happens_slots_are_never_exceeded_nor_lost(
-    asks: list[tuple[int, bool]], total: int
+    asks: list[tuple[int, bool, int]], total: int
 ) -> None:
     async def play() -> None:
         slots = Slots(total)
@@ -92,12 +109,12 @@ def test_whatever_happens_slots_are_never_exceeded_nor_lost(
                 slots.give(taken)
 
         tasks = []
-        for wanted, leaves in asks:
-            task = asyncio.create_task(one(wanted))
-            tasks.append(task)
-            await asyncio.sleep(0)
+        for wanted, leaves, turns in asks:
+            tasks.append(asyncio.create_task(one(wanted)))
+            for _ in range(turns):
+                await asyncio.sleep(0)
             if leaves:
-                task.cancel()
+                tasks[len(tasks) // 2].cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         assert (slots.taken, slots.waiting) == (0, 0)
 

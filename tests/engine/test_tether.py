@@ -6,12 +6,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from helixflow.engine.tether import VARIABLE, Tether, attach, await_orphans
+from helixflow.engine.tether import VARIABLE, Tether, attach, await_orphans, started, tie
 from helixflow.errors import ModelLoadError
 from helixflow.testing.clock import ManualClock
 
@@ -35,11 +36,11 @@ def work():
 """
 STUBBORN = """
 import fcntl, pathlib, sys, time
-from helixflow.engine.tether import _started
+from helixflow.engine.tether import started
 import os
 engine = open(sys.argv[1], "a")
 fcntl.flock(engine, fcntl.LOCK_SH)
-engine.write(f"{os.getpid()} {_started(os.getpid())}\\n")
+engine.write(f"{os.getpid()} {started(os.getpid())}\\n")
 engine.flush()
 print("held", flush=True)
 time.sleep(60)
@@ -159,30 +160,40 @@ def dead_owner(folder: Path) -> Path:
     return owner
 
 
-@pytest.mark.parametrize("record", ['{"pid": 999999999, "started": 5}', "", None])
-def test_a_process_that_comes_too_late_ends_itself(tmp_path: Path, record: str | None) -> None:
-    owner = tmp_path / "late.owner"
+@pytest.mark.parametrize(
+    "record", ['{"pid": 999999999, "started": 5}', '{"pid": 1, "started": 5}', "", None]
+)
+def test_a_process_that_comes_too_late_ends_at_once(tmp_path: Path, record: str | None) -> None:
+    owner, ends = tmp_path / "late.owner", []
     if record is not None:
         owner.write_text(record)
+    engine = tie(owner, lambda: ends.append("end"))
+    assert ends == ["end"]
+    if engine is not None:
+        engine.close()
+
+
+def test_a_process_that_comes_too_late_kills_itself(tmp_path: Path) -> None:
     code = "from helixflow.engine.tether import attach; attach(); print('goes on')"
+    environment = {**os.environ, VARIABLE: str(tmp_path / "absent.owner")}
     done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, VARIABLE: str(owner)},
-        capture_output=True,
-        text=True,
-        check=False,
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout) == (-signal.SIGKILL, "")
 
 
-def test_a_replicas_process_id_that_was_used_again_is_not_its_replica(tmp_path: Path) -> None:
-    owner = tmp_path / "reused.owner"
-    owner.write_text(f'{{"pid": {os.getpid()}, "started": 1}}')
-    code = "from helixflow.engine.tether import attach; attach(); print('goes on')"
-    done = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, VARIABLE: str(owner)}, check=False
-    )
-    assert done.returncode == -signal.SIGKILL
+def test_the_end_of_the_replica_is_noticed(tmp_path: Path) -> None:
+    owner, ended = tmp_path / "r.owner", threading.Event()
+    code = "import time; print('up', flush=True); time.sleep(60)"
+    with running("-c", code) as replica:
+        owner.write_text(f'{{"pid": {replica.pid}, "started": {started(replica.pid)}}}')
+        engine = tie(owner, ended.set)
+        assert engine is not None
+        assert owner.with_suffix(".engine").read_text().split()[0] == str(os.getpid())
+        assert not ended.is_set()
+        replica.kill()
+        assert ended.wait(5.0)
+        engine.close()
 
 
 def test_nothing_is_tied_without_a_tether_nor_in_the_replica_itself(tmp_path: Path) -> None:

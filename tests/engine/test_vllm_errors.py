@@ -114,5 +114,17 @@ async def test_a_model_that_cannot_be_served_fails_to_load(vllm: ModuleType) -> 
         await vllm.Serving.over(SimpleNamespace(get_supported_tasks=tasks), SimpleNamespace())
 
 
-async def test_generations_without_a_run_are_vllms_own(vllm: ModuleType) -> None:
-    assert vllm.current_run.get() is None
+@pytest.mark.parametrize(
+    ("interval", "sent", "tokens", "now"),
+    [(1, 0, 3, (3, 5)), (3, 2, 4, (4, 2)), (3, 5, 1, (1, 5)), (3, 2, 1, (2, 2))],
+)
+def test_a_running_sequence_changes_pace_without_losing_a_token(
+    vllm: ModuleType, interval: int, sent: int, tokens: int, now: tuple[int, int]
+) -> None:
+    """Of five tokens that are written, `sent` are sent: kept by vLLM above one token a chunk."""
+    from helixflow.engine.vllm_client import repace
+
+    written = SimpleNamespace(num_output_tokens=lambda: 5)
+    state = SimpleNamespace(stream_interval=interval, sent_tokens_offset=sent, detokenizer=written)
+    repace(state, tokens)
+    assert (state.stream_interval, state.sent_tokens_offset) == now
