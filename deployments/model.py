@@ -26,6 +26,10 @@ from helixflow.signals import NullSignals
 from helixflow.telemetry.logs import configure_logging
 
 
+# Long for a call, but a process that imports vLLM is slow to send one.
+_REPORT_S = 5.0
+
+
 class Model:
     """The Serve shell around a `ModelReplica`."""
 
@@ -80,7 +84,7 @@ class Model:
     async def _report(self, stage: str, done: float, failure: str) -> None:
         replica = serve.get_replica_context().replica_id.unique_id
         try:
-            async with asyncio.timeout(1.0):
+            async with asyncio.timeout(_REPORT_S):
                 await self._router.report.remote(self._spec.name, replica, stage, done, failure)
         except Exception:  # a Router that is away must not stop a model from loading
             return

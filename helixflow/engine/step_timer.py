@@ -38,13 +38,14 @@ class StepTimer:
         """
         self._task = task = asyncio.current_task()
         self._asked = 0 if task is None else task.cancelling()
-        if self._passed:
-            self._pass()
         try:
+            if self._passed:
+                _drop(step)
+                raise self._exceeded()
             return await step
         except asyncio.CancelledError:
             if self._passed and task is not None and task.uncancel() <= self._asked:
-                raise DeadlineExceeded.of("The request", self._limit_s) from None
+                raise self._exceeded() from None
             raise
         finally:
             self._task = None
@@ -53,7 +54,22 @@ class StepTimer:
         """From here on nothing is bounded."""
         self._timer.cancel()
 
+    def _exceeded(self) -> DeadlineExceeded:
+        return DeadlineExceeded.of("The request", self._limit_s)
+
     def _pass(self) -> None:
         self._passed = True
         if self._task is not None:
             self._task.cancel()
+
+
+def _drop(step: Awaitable[object]) -> None:
+    """Give up a step that was not begun.
+
+    Cancelling this task for it instead would hit whatever is awaited next, where the step happens
+    to have its value ready.
+    """
+    for name in ("close", "cancel"):
+        if (end := getattr(step, name, None)) is not None:
+            end()
+            return

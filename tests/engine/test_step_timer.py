@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -51,3 +52,20 @@ async def test_a_cancellation_beside_the_deadline_is_not_swallowed() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def numbers() -> AsyncIterator[int]:
+    for number in range(9):
+        yield number
+
+
+async def test_a_step_that_is_ready_at_once_is_too_late_as_well() -> None:
+    timer, steps = StepTimer(0, 7), numbers()
+    await asyncio.sleep(0.001)
+    ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    for step in (anext(steps, None), ended):
+        with pytest.raises(DeadlineExceeded):
+            await timer.within(step)
+    assert ended.cancelled()
+    await asyncio.sleep(0)  # nobody was cancelled
+    assert await anext(steps) == 0

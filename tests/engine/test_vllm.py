@@ -283,7 +283,7 @@ async def test_choices_that_ended_before_a_hang_up_are_counted(smol: Engine) -> 
 async def test_a_deadline_aborts_the_generation_and_counts_it(smol: Engine) -> None:
     replica = ModelReplica(SMOL, smol)
     body = {"messages": STORY, "max_tokens": 800, "ignore_eos": True}
-    frame = Frame.from_wire(await replica.unary(chat(body, timeout_s=0.5).to_wire()))
+    frame = Frame.from_wire(await replica.unary(chat(body, timeout_s=2.5).to_wire()))
     assert frame.sidecar is not None
     assert frame.sidecar.refused is not None
     assert frame.sidecar.refused.reason is Refusal.DEADLINE_EXCEEDED
