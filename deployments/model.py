@@ -25,7 +25,6 @@ from helixflow.settings import EngineSettings
 from helixflow.signals import NullSignals
 from helixflow.telemetry.logs import configure_logging
 
-
 # Long for a call, but a process that imports vLLM is slow to send one.
 _REPORT_S = 5.0
 

@@ -67,3 +67,23 @@ async def test_a_killed_replica_takes_its_engine_along_and_is_replaced(
     begun = min(process.create_time() for process in engines(stack))
     assert begun > gone_at - 0.1, "the replacement's engine began beside the old one"
     assert replica(stack).pid != old.pid
+
+
+async def test_a_dead_engine_is_told_as_503_until_its_replica_is_replaced(stack: Stack) -> None:
+    old = replica(stack)
+    for process in engines(stack):
+        process.send_signal(signal.SIGKILL)
+    headers = {"authorization": f"Bearer {stack.api_key}"}
+    url = f"{stack.url}/v1/chat/completions"
+    refused = []
+    async with httpx.AsyncClient(timeout=120) as client:
+        begun = time.monotonic()
+        while (answer := await client.post(url, json=ASK, headers=headers)).status_code != 200:
+            refused.append(answer)
+            assert time.monotonic() - begun < 120, answer.text
+            await asyncio.sleep(0.2)
+    # Whoever asked before the replacement was told so, or waited for it; nothing else.
+    assert {one.status_code for one in refused} <= {503}
+    assert {one.json()["error"]["code"] for one in refused} <= {"engine_died", "model_loading"}
+    assert all(int(one.headers["retry-after"]) > 0 for one in refused)
+    assert replica(stack).pid != old.pid

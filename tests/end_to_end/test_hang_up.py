@@ -65,3 +65,27 @@ async def test_many_hang_ups_leave_nothing_running(stack: Stack, probe: Probe) -
     client = stack.client()
     assert client.chat.completions.create(model=MODEL, messages=LONG["messages"], max_tokens=2)
     client.close()
+
+
+async def test_a_client_that_stops_reading_is_dropped(stack: Stack, probe: Probe) -> None:
+    words = {"model": "echo-1", "messages": LONG["messages"], "max_tokens": 400_000}
+    body = json.dumps({**words, "stream": True}).encode()
+    # A small window at this end, so that what is in flight is bounded by the proxy's buffers.
+    reader, writer = await asyncio.open_connection("127.0.0.1", stack.port, limit=4096)
+    writer.write(
+        b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\n"
+        + f"authorization: Bearer {stack.api_key}\r\ncontent-length: {len(body)}\r\n\r\n".encode()
+        + body
+    )
+    await reader.readuntil(b"data: ")
+    # stack.yaml gives a reader 2 s; whoever takes nothing for longer holds nothing any more.
+    for _ in range(400):
+        if await probe.ask(do="running", model="echo-1") == 0:
+            break
+        await asyncio.sleep(0.05)
+    assert await probe.ask(do="running", model="echo-1") == 0
+    tail = b""
+    while piece := await reader.read(1 << 20):
+        tail = (tail + piece)[-64:]
+    assert b"[DONE]" not in tail
+    writer.close()
