@@ -116,8 +116,8 @@ async def test_sqlite_runs_in_wal_with_foreign_keys_and_full_sync(
             for name in ("journal_mode", "foreign_keys", "synchronous", "busy_timeout")
         ]
 
-    database = open_database("sqlite:///deep/down.db", 2.0)
-    assert await database.read(pragmas) == ["wal", 1, 2, 1600]
+    database = open_database("sqlite:///deep/down.db", 20.0)
+    assert await database.read(pragmas) == ["wal", 1, 2, 16_000]
     assert stat.S_IMODE((tmp_path / "deep" / "down.db").stat().st_mode) == 0o600
 
 
