@@ -19,6 +19,15 @@ from benchmarks.results import Run
 from benchmarks.runner import Runner, save
 from benchmarks.scenarios.ceiling import ceiling
 from benchmarks.scenarios.gateway import gateway
+from benchmarks.scenarios.identity import (
+    CPU,
+    IDENTITY,
+    KEYS,
+    REVOCATION,
+    cold_keys,
+    revocation,
+    warm_requests,
+)
 from benchmarks.scenarios.ports import Scenario
 from benchmarks.scenarios.real_model import real_model
 from benchmarks.scenarios.start import start
@@ -29,7 +38,12 @@ SCENARIOS: dict[str, Callable[[Depth], Scenario]] = {
     "gateway": gateway,
     "real_model": real_model,
     "start": start,
+    CPU: warm_requests,
+    KEYS: cold_keys,
+    REVOCATION: revocation,
 }
+GROUPS = {"identity": IDENTITY}
+"""Several scenarios under one name."""
 # Every visit of real_model is a start too, so that `start` alone is only for a quick look.
 _DEFAULT = ("ceiling", "gateway", "real_model")
 
@@ -45,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
     folder.mkdir(parents=True)
     runner = Runner(folder, _say, full=depth.full)
     try:
-        for name in asked.scenario or _DEFAULT:
+        for name in chosen(asked.scenario):
             runner.measure(SCENARIOS[name](depth))
     finally:
         runner.close()
@@ -54,13 +68,18 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if any(visit.fault for visit in runner.run.visits) else 0
 
 
+def chosen(names: list[str] | None) -> list[str]:
+    """The scenarios that were asked for, groups taken apart; those of `make bench` for none."""
+    return [each for name in names or _DEFAULT for each in GROUPS.get(name, (name,))]
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     depth = parser.add_mutually_exclusive_group()
     depth.add_argument("--full", action="store_true", help="more visits, longer and more loads")
     depth.add_argument("--check", action="store_true", help="everything once, for a second each")
     parser.add_argument(
-        "--scenario", action="append", choices=list(SCENARIOS), help="only this (repeatable)"
+        "--scenario", action="append", choices=[*SCENARIOS, *GROUPS], help="only this (repeatable)"
     )
     parser.add_argument(
         "--report", type=Path, metavar="FOLDER", help="write the report of a finished run again"

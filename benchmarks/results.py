@@ -85,6 +85,14 @@ class Run(Struct):
         both = [repeat for repeat in our_repeats if repeat in their_repeats]
         return ratios([our_repeats[r] for r in both], [their_repeats[r] for r in both])
 
+    def growth(
+        self, scenario: str, system: str, loads: tuple[str, str], name: str
+    ) -> Figure | None:
+        """The figure of `second / first` of two loads on one system; None where they are one."""
+        first, second = (self._repeats(scenario, system, load, name) for load in loads)
+        both = [repeat for repeat in second if repeat in first and loads[0] != loads[1]]
+        return ratios([second[r] for r in both], [first[r] for r in both])
+
     def _repeats(
         self, scenario: str, system: str, load: str, name: str
     ) -> dict[tuple[int, int], float]:

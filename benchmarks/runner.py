@@ -19,7 +19,7 @@ from benchmarks.load import crew
 from benchmarks.load.outcome import Outcome
 from benchmarks.machine import machine, versions
 from benchmarks.results import Measurement, Run, Visit
-from benchmarks.scenarios.ports import Load, Scenario
+from benchmarks.scenarios.ports import Load, Probe, Scenario
 from benchmarks.stats.order import alternating
 from benchmarks.stats.summary import summary
 from benchmarks.systems.ports import Running, StartFailed, System
@@ -81,12 +81,19 @@ class Runner:
         record.facts = running.facts
         self._say(f"  {system.title}: ready after {running.ready_s:.1f} s")
         for load in scenario.loads:
-            crew.drive(load.warming(running))
+            if isinstance(load, Load):
+                crew.drive(load.warming(running))
+            else:
+                load.prepare(running)
         turn = 0
         for round_ in range(scenario.rounds):
             for load in scenario.loads:
                 turn += 1
-                self._load(scenario, system, running, load, (record.visit, round_, turn))
+                place = (record.visit, round_, turn)
+                if isinstance(load, Load):
+                    self._load(scenario, system, running, load, place)
+                else:
+                    self._probe(scenario, system, running, load, place)
         record.memory_mib = system.family.memory_mib()
 
     def _load(
@@ -108,9 +115,30 @@ class Runner:
         measured = Measurement(
             scenario.name, system.name, load.name, visit, round_, figures, outcome.errors
         )
+        self._keep(measured, outcome, load.title)
+
+    def _probe(
+        self,
+        scenario: Scenario,
+        system: System,
+        running: Running,
+        probe: Probe,
+        place: tuple[int, int, int],
+    ) -> None:
+        visit, round_, _ = place
+        probed = probe.measure(running)
+        outcome = probed.outcome
+        counts = {"errors": float(outcome.failed), "answered": float(outcome.answered)}
+        measured = Measurement(
+            scenario.name, system.name, probe.name, visit, round_, counts | probed.figures,
+            outcome.errors,
+        )  # fmt: skip
+        self._keep(measured, outcome, probe.title)
+
+    def _keep(self, measured: Measurement, outcome: Outcome, title: str) -> None:
         self.run.measurements.append(measured)
         self._keep_samples(measured, outcome)
-        self._say(f"    {load.title}: {_line(figures)}")
+        self._say(f"    {title}: {_line(measured.figures)}")
 
     def _keep_samples(self, measured: Measurement, outcome: Outcome) -> None:
         place = {
@@ -138,6 +166,12 @@ def _line(figures: dict[str, float]) -> str:
         ("latency_p50_ms", "p50 {:.2f} ms"),
         ("latency_p99_ms", "p99 {:.2f} ms"),
         ("first_token_p50_ms", "first token {:.1f} ms"),
+        ("added_us", "{:.2f} µs added"),
+        ("look_up_p50_ms", "p50 {:.2f} ms"),
+        ("look_up_p99_ms", "p99 {:.2f} ms"),
+        ("warm_us", "warm {:.2f} µs"),
+        ("revoked_p50_ms", "p50 {:.0f} ms"),
+        ("revoked_max_ms", "last {:.0f} ms"),
     )
     said = [form.format(figures[name]) for name, form in names if name in figures]
     if figures["errors"]:

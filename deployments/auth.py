@@ -6,49 +6,107 @@ callers whose verdicts are cached in an Ingress notice nothing until those expir
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 import logging
 import os
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
 from deployments.names import UNKNOWN_REVISION
 from helixflow.clock import SystemClock
 from helixflow.errors import Refused
-from helixflow.identity.ports import Verdict, VerdictWire
-from helixflow.settings import StorageSettings
+from helixflow.identity.office import Office
+from helixflow.identity.ports import PolicySetWire, Verdict, VerdictWire
+from helixflow.ids import KeyId, OrganizationId, ProjectId
+from helixflow.inference.desk import DeskAnswerWire, DeskCallWire
+from helixflow.settings import IdentitySettings, StorageSettings
 from helixflow.storage.prepare import prepare
 from helixflow.telemetry.logs import configure_logging
 
 _log = logging.getLogger(__name__)
 
+_STOP_S = 5.0
+
 
 class Auth:
-    """The Serve shell around `KeyAuthority`."""
+    """The Serve shell around an `Office`."""
 
     async def __init__(self, tree: dict[str, Any]) -> None:  # type: ignore[misc]
         configure_logging(tree["telemetry"]["log_level"])
-        home = Path(tree["home"])
-        prepared = await prepare(
-            StorageSettings(**tree["storage"]), home, SystemClock(), os.environ
-        )
+        clock = SystemClock()
+        home, storage = Path(tree["home"]), StorageSettings(**tree["storage"])
+        prepared = await prepare(storage, home, clock, os.environ)
         if prepared.minted:
-            _log.info("the first key was minted; it is in %s", prepared.env.path)
-        self._authority = prepared.authority
-        self._database = prepared.stores.database
+            _log.info("the first keys were minted; they are in %s", prepared.env.path)
+        stores = prepared.stores
+        self._database = stores.database
+        self._office = Office(
+            store=stores.units,
+            keys=stores.keys,
+            purge=stores.purge,
+            ring=prepared.ring,
+            settings=IdentitySettings(**tree["identity"]),
+            clock=clock,
+        )
+        await self._office.start()
+        self._background = asyncio.get_running_loop().create_task(
+            self._office.run(), context=contextvars.Context()
+        )
 
     async def verify(self, digest: bytes) -> VerdictWire:
         """The verdict about the key with this SHA-256 digest."""
-        try:
-            return (await self._authority.verify(digest)).to_wire()
-        except Refused as refused:
-            return Verdict(None, refused, UNKNOWN_REVISION).to_wire()
+        return await _verdict(self._office.verify(digest))
+
+    async def verify_token(self, token: str) -> VerdictWire:
+        """The verdict about an access token."""
+        return await _verdict(self._office.verify_token(token))
 
     async def revision(self) -> int:
         """The newest identity revision; UNKNOWN_REVISION while the database is away."""
         try:
-            return await self._authority.revision()
+            return await self._office.revision()
         except Refused:
             return UNKNOWN_REVISION
 
+    async def changed(self, known: int, wait_s: float) -> int:
+        """The newest identity revision, as soon as it is above `known` or after `wait_s`."""
+        return await self._office.changed(known, wait_s)
+
+    async def policies(self, organization: str, project: str) -> PolicySetWire | None:
+        """The policies in force in a project; None while the database is away."""
+        try:
+            told = await self._office.policies(OrganizationId(organization), ProjectId(project))
+        except Refused:
+            return None
+        return told.to_wire()
+
+    async def touch(self, used: dict[str, float]) -> bool:
+        """Note when keys were last used; False where the database is away."""
+        try:
+            await self._office.touch({KeyId(key): at for key, at in used.items()})
+        except Refused:
+            return False
+        return True
+
+    async def desk(self, wire: DeskCallWire) -> DeskAnswerWire:
+        """An administrative request."""
+        return await self._office.desk.handle(wire)
+
+    async def check_health(self) -> None:
+        """Called by Serve; raising replaces this replica."""
+        if self._background.done():
+            raise RuntimeError("the office's background work ended")
+
     async def __del__(self) -> None:
+        self._office.stop()
+        await asyncio.wait({self._background}, timeout=_STOP_S)
         await self._database.close()
+
+
+async def _verdict(work: Awaitable[Verdict]) -> VerdictWire:
+    try:
+        return (await work).to_wire()
+    except Refused as refused:
+        return Verdict(None, refused, UNKNOWN_REVISION).to_wire()

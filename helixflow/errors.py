@@ -8,6 +8,8 @@
         ├── Unauthenticated    no credential, or one that is not valid
         ├── Forbidden          a valid credential that may not do this
         ├── NotFound           nothing of that name that this caller may see
+    ├── Conflict           it does not go with what is there already
+    ├── PreconditionFailed it is no longer what the caller saw
         ├── TooLarge           the body or the prompt is over a limit
         ├── QuotaExceeded      the caller's limit is used up; `retry_after_s` says until when
         ├── Overloaded         a bounded queue is full
@@ -30,6 +32,7 @@ class Refusal(StrEnum):
 
     AUTH_UNAVAILABLE = "auth_unavailable"
     BODY_TOO_LARGE = "body_too_large"
+    CONFLICT = "conflict"
     CONTEXT_LENGTH_EXCEEDED = "context_length_exceeded"
     DEADLINE_EXCEEDED = "deadline_exceeded"
     ENGINE_DIED = "engine_died"
@@ -48,6 +51,7 @@ class Refusal(StrEnum):
     MODEL_NOT_FOUND = "model_not_found"
     OVERLOADED = "overloaded"
     PERMISSION_DENIED = "permission_denied"
+    PRECONDITION_FAILED = "precondition_failed"
     RATE_LIMIT_EXCEEDED = "rate_limit_exceeded"
     REGISTRY_UNAVAILABLE = "registry_unavailable"
     RESOURCE_NOT_FOUND = "resource_not_found"
@@ -135,6 +139,14 @@ class NotFound(Refused):
     """Nothing of that name that this caller may see."""
 
 
+class Conflict(Refused):
+    """It does not go with what is there already: a name in use, an object that was switched off."""
+
+
+class PreconditionFailed(Refused):
+    """It is no longer what the caller saw (`If-Match`)."""
+
+
 class TooLarge(Refused):
     """The body or the prompt is over a limit."""
 
@@ -163,6 +175,7 @@ class DeadlineExceeded(Refused):
 _KINDS: dict[Refusal, type[Refused]] = {
     Refusal.AUTH_UNAVAILABLE: Unavailable,
     Refusal.BODY_TOO_LARGE: TooLarge,
+    Refusal.CONFLICT: Conflict,
     Refusal.CONTEXT_LENGTH_EXCEEDED: TooLarge,
     Refusal.DEADLINE_EXCEEDED: DeadlineExceeded,
     Refusal.ENGINE_DIED: Unavailable,
@@ -180,6 +193,7 @@ _KINDS: dict[Refusal, type[Refused]] = {
     Refusal.MODEL_NOT_FOUND: NotFound,
     Refusal.OVERLOADED: Overloaded,
     Refusal.PERMISSION_DENIED: Forbidden,
+    Refusal.PRECONDITION_FAILED: PreconditionFailed,
     Refusal.RATE_LIMIT_EXCEEDED: QuotaExceeded,
     Refusal.REGISTRY_UNAVAILABLE: Unavailable,
     Refusal.RESOURCE_NOT_FOUND: NotFound,

@@ -12,7 +12,7 @@ from __future__ import annotations
 import difflib
 import os
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, TypeAlias, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
@@ -65,15 +65,54 @@ class TokenSettings(Branch):
     signing_ahead_s: float = Field(default=600.0, ge=0)
 
 
+RoleName: TypeAlias = Literal["admin", "auditor", "developer", "owner", "viewer"]
+
+
+class IssuerSettings(Branch):
+    """An outside issuer of access tokens (any OIDC provider) that is trusted for one project.
+
+    `organization` and `project` are ids; left empty, they are the default ones. `role_claim` names
+    a claim (text, or a list of texts) whose values `roles` turns into roles; `default_roles` are
+    what everybody of this issuer has.
+    """
+
+    issuer: str = Field(min_length=1)
+    audience: str = Field(min_length=1)
+    jwks_url: str = Field(pattern=r"^https?://")
+    organization: str = ""
+    project: str = ""
+    role_claim: str = ""
+    roles: dict[str, RoleName] = Field(default_factory=dict)
+    default_roles: tuple[RoleName, ...] = ()
+
+    @model_validator(mode="after")
+    def _whole_place(self) -> IssuerSettings:
+        if bool(self.organization) != bool(self.project):
+            raise ValueError("an issuer names both organization and project, or neither")
+        return self
+
+
 class IdentitySettings(Branch):
-    """How long an Ingress trusts what Auth told it, and where the secrets are."""
+    """How long an Ingress trusts what Auth told it, and how the two keep in step."""
 
     verdict_s: float = Field(default=60.0, gt=0)
     negative_verdict_s: float = Field(default=5.0, gt=0)
     verdicts_max: int = Field(default=100_000, ge=1)
     lookups_max: int = Field(default=1024, ge=1)
     revision_poll_s: float = Field(default=0.5, gt=0)
+    revision_wait_s: float = Field(default=10.0, gt=0)
+    policy_sets_max: int = Field(default=256, ge=1)
+    last_used_s: float = Field(default=10.0, gt=0)
+    duties_s: float = Field(default=60.0, gt=0)
     tokens: TokenSettings = TokenSettings()
+    issuers: tuple[IssuerSettings, ...] = ()
+
+    @model_validator(mode="after")
+    def _issuers_are_unique(self) -> IdentitySettings:
+        names = [self.tokens.issuer, *(outside.issuer for outside in self.issuers)]
+        if len(set(names)) < len(names):
+            raise ValueError("two issuers have the same name")
+        return self
 
 
 class StorageSettings(Branch):
@@ -186,6 +225,8 @@ class ModelSettings(Branch):
     source: SourceSettings | None = None
     aliases: tuple[str, ...] = ()
     owner: str = "helixflow"
+    region: str = ""
+    data_class: str = ""
     context_tokens: int = Field(default=0, ge=0)
     sequences_max: int = Field(default=64, ge=1)
     queue_max: int = Field(default=256, ge=0)

@@ -232,3 +232,33 @@ class TestModels:
     def test_gpus_are_a_share_of_one_or_whole_ones(self, gpus: float | None) -> None:
         model = ModelSettings(name="echo-1", engine="echo", resources={"gpus": gpus})
         assert model.resources.gpus == gpus
+
+
+class TestIssuers:
+    OUTSIDE = {  # noqa: RUF012
+        "issuer": "https://id.example",
+        "audience": "helixflow",
+        "jwks_url": "https://id.example/keys",
+        "role_claim": "groups",
+        "roles": {"ml": "developer"},
+    }
+
+    def test_an_outside_issuer_is_described_by_its_claims(self) -> None:
+        (issuer,) = Settings.of({"identity": {"issuers": [self.OUTSIDE]}}).identity.issuers
+        assert (issuer.roles, issuer.project) == ({"ml": "developer"}, "")
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"jwks_url": "file:///keys"}, "String should match pattern"),
+            ({"roles": {"ml": "king"}}, "Input should be 'admin'"),
+            ({"default_roles": ["king"]}, "Input should be 'admin'"),
+            ({"issuer": ""}, "at least 1 character"),
+            ({"project": "proj_1"}, "names both organization and project, or neither"),
+            ({"issuer": "http://127.0.0.1:8000"}, "two issuers have the same name"),
+        ],
+    )
+    def test_one_that_cannot_be_trusted_is_refused(
+        self, changes: dict[str, Any], message: str
+    ) -> None:
+        assert message in fault({"identity": {"issuers": [{**self.OUTSIDE, **changes}]}})

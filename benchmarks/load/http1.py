@@ -15,10 +15,10 @@ class BadResponse(Exception):
     """What came is not an HTTP response that can be read; the message is one word."""
 
 
-def encode(target: Target, body: bytes) -> bytes:
-    """A whole POST request."""
+def encode(target: Target, body: bytes, method: str = "POST") -> bytes:
+    """A whole request."""
     lines = [
-        f"POST {target.path} HTTP/1.1",
+        f"{method} {target.path} HTTP/1.1",
         f"Host: {target.host}:{target.port}",
         "Content-Type: application/json",
         f"Content-Length: {len(body)}",

@@ -9,6 +9,7 @@ from typing import Any
 
 import matplotlib as mpl
 
+from benchmarks.report import identity_plots
 from benchmarks.report.samples import read
 from benchmarks.results import Described, Run
 from benchmarks.stats.spread import figure
@@ -160,4 +161,7 @@ def _color(scenario: Described, index: int) -> str:
 _PAINTERS: dict[str, Callable[[Run, Described, Path], Any]] = {
     "gateway": _gateway,
     "real_model": _real_model,
+    "identity_cpu": identity_plots.added,
+    "identity_keys": identity_plots.cold,
+    "identity_revocation": identity_plots.revoked,
 }

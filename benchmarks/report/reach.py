@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from benchmarks.results import Run
@@ -51,7 +52,44 @@ def goals(run: Run) -> list[Goal]:
     return [
         *found,
         Goal("from start to the first token", 60.0, "s", first_token(run), at_least=False),
+        *_identity(run),
     ]
+
+
+def _identity(run: Run) -> Iterator[Goal]:
+    for load, title, target in (
+        ("none", "no policy", 30.0),
+        ("plain", "a policy that reads no context", 30.0),
+        ("context", "policies that read address and hour", 80.0),
+        ("second", "policies that read address and second", 80.0),
+    ):
+        measured = figure(run.series("identity_cpu", OURS, load, "added_us"))
+        yield Goal(f"CPU added by identity, {title}", target, "µs", measured, at_least=False)
+    for system, title in (("sqlite", "SQLite"), ("postgres", "PostgreSQL")):
+        least, most = _stores(run, system)
+        for share in ("p50", "p99"):
+            cold = figure(run.series("identity_keys", system, most, f"look_up_{share}_ms"))
+            what = f"cold key look-up {share}, {title}, {_keys(most)}"
+            yield Goal(what, 3.0, "ms", cold, at_least=False)
+        flat = run.growth("identity_keys", system, (least, most), "look_up_p50_ms")
+        what = f"cold key look-up, {title}, {_keys(most)} beside {_keys(least)}"
+        yield Goal(what, 1.25, "x", flat, at_least=False)
+    last = figure(run.series("identity_revocation", OURS, "revoke", "revoked_max_ms"))
+    yield Goal("a revoked key is refused everywhere", 1000.0, "ms", last, at_least=False)
+
+
+def _stores(run: Run, system: str) -> tuple[str, str]:
+    """The loads of the smallest and the largest store that were measured."""
+    sizes = {
+        int(each.load[1:])
+        for each in run.measurements
+        if (each.scenario, each.system) == ("identity_keys", system)
+    } or {1_000}
+    return f"k{min(sizes)}", f"k{max(sizes)}"
+
+
+def _keys(load: str) -> str:
+    return f"{int(load[1:]):,} keys"
 
 
 def first_token(run: Run) -> Figure | None:

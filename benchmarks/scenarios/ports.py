@@ -1,10 +1,12 @@
-"""What a scenario is: systems, and the loads that each of them is put under."""
+"""What a scenario is: systems, and the loads (or probes) that each of them is put under."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
+from benchmarks.load.outcome import Outcome
 from benchmarks.load.plan import Closed, Expected, Pace, Plan
 from benchmarks.results import Described
 from benchmarks.scenarios.bodies import CHAT
@@ -42,6 +44,32 @@ class Load:
         return [body.replace(TURN, turn) for body in self.bodies]
 
 
+class Probe(Protocol):
+    """A measurement that is no load of requests: it uses the running system in its own way."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def title(self) -> str: ...
+
+    def prepare(self, running: Running) -> None:
+        """Whatever must stand before anything is measured."""
+        ...
+
+    def measure(self, running: Running) -> Probed:
+        """One repeat. Raises `LoadFailed` (load/crew.py) where it cannot be measured."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """One repeat of a probe: its figures, and every sample in the outcome's `latency_ms`."""
+
+    figures: dict[str, float]
+    outcome: Outcome
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """A meeting of systems.
@@ -49,7 +77,7 @@ class Scenario:
     Attributes:
         name: a short key, `title` what people read.
         systems: what makes each system anew; the last one is ours, the first one its reference.
-        loads: in the order in which every visit drives them.
+        loads: loads and probes, in the order in which every visit drives them.
         visits: how often each system is started.
         rounds: how often the loads are driven within one visit.
     """
@@ -57,7 +85,7 @@ class Scenario:
     name: str
     title: str
     systems: tuple[Callable[[], System], ...]
-    loads: tuple[Load, ...]
+    loads: tuple[Load | Probe, ...]
     visits: int
     rounds: int
 

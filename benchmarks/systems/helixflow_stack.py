@@ -13,6 +13,7 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.systems.loopback import HOST, free_ports, last_line
@@ -21,19 +22,29 @@ from benchmarks.systems.processes import Family
 
 _UP_S = 300.0
 _DOWN_S = 120.0
+ADMIN_KEY = "HELIXFLOW_ADMIN_KEY"
 # Beside the interpreter, not what a link points at: that is how a virtual environment is found.
 _COMMAND = Path(sys.executable).with_name("helixflow")
 
 
 class HelixFlow:
-    """Implements `System` for one configuration file."""
+    """Implements `System` for one configuration file.
+
+    Args:
+        overrides: environment variables that change a setting (`HELIXFLOW__STACK__...`).
+    """
 
     name = "helixflow"
     title = "HelixFlow"
 
-    def __init__(self, config: Path, models_dir: Path) -> None:
+    def __init__(
+        self, config: Path, models_dir: Path, overrides: Mapping[str, str] | None = None
+    ) -> None:
         self._config = config
-        self._models_dir = models_dir
+        self._overrides = {
+            "HELIXFLOW__ENGINE__MODELS_DIR": str(models_dir),
+            **(overrides or {}),
+        }
         self._home: Path | None = None
         self._log: Path | None = None
         self.family = Family()
@@ -50,7 +61,7 @@ class HelixFlow:
             raise StartFailed(f"`helixflow up` ended with {status}: {last_line(self._log)}")
         ready_s = time.monotonic() - begin
         summary = json.loads(said)
-        key = read_env(home / "env")["OPENAI_API_KEY"]
+        keys = read_env(home / "env")
         # `up` counts from its own first line; its interpreter had to start before that.
         command_s = ready_s - summary["seconds"]
         return Running(
@@ -58,13 +69,14 @@ class HelixFlow:
             port,
             ready_s,
             first_token_s=command_s + summary["first_token_s"],
-            headers={"authorization": f"Bearer {key}"},
+            headers={"authorization": f"Bearer {keys['OPENAI_API_KEY']}"},
             facts={
                 "config": self._config.name,
                 "authentication": True,
                 "command_s": round(command_s, 3),
                 "steps": summary["steps"],
             },
+            private={name: key for name, key in keys.items() if name == ADMIN_KEY},
         )
 
     def stop(self) -> None:
@@ -74,9 +86,7 @@ class HelixFlow:
     def _run(self, *arguments: str, limit_s: float) -> tuple[int, bytes]:
         """Exit status and standard output."""
         assert self._log is not None
-        environment = self.family.environment(
-            {"HELIXFLOW__ENGINE__MODELS_DIR": str(self._models_dir)}
-        )
+        environment = self.family.environment(self._overrides)
         with self._log.open("ab") as log:
             try:
                 done = subprocess.run(

@@ -25,6 +25,8 @@ class Running(Struct):
         first_token_s: seconds from the command until the first token of a real answer; 0 where the
             system does not ask for one by itself.
         facts: flags and settings worth reading beside its figures.
+        private: what a probe needs beside an address, by name (an admin key, a database's URL);
+            never written down.
     """
 
     host: str
@@ -33,6 +35,7 @@ class Running(Struct):
     first_token_s: float = 0.0
     headers: dict[str, str] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+    private: dict[str, str] = field(default_factory=dict)
 
     def target(self, path: str) -> Target:
         """Where a load goes."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from helixflow.errors import (
+    Conflict,
     DeadlineExceeded,
     Forbidden,
     InvalidRequest,
     NotFound,
     Overloaded,
+    PreconditionFailed,
     QuotaExceeded,
     Refused,
     TooLarge,
@@ -18,11 +20,13 @@ from helixflow.errors import (
 )
 
 _TYPES: dict[type[Refused], str] = {
+    Conflict: "invalid_request_error",
     DeadlineExceeded: "timeout_error",
     Forbidden: "permission_error",
     InvalidRequest: "invalid_request_error",
     NotFound: "invalid_request_error",
     Overloaded: "overloaded_error",
+    PreconditionFailed: "invalid_request_error",
     QuotaExceeded: "rate_limit_error",
     TooLarge: "invalid_request_error",
     Unauthenticated: "authentication_error",

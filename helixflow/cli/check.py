@@ -81,5 +81,5 @@ def show_check(file: Path, findings: list[Finding], console: Console) -> None:
     for finding in findings:
         words = f"[red]{finding.fault}[/]" if finding.fault else finding.budget
         table.add_row(finding.model, finding.engine, finding.source, words)
-    console.print(f"{file} can be used", markup=False)
+    console.print(f"{file} can be used", markup=False, soft_wrap=True)
     console.print(table)

@@ -25,13 +25,14 @@ _FOREIGN = ("HELIXFLOW__", "HELIXFLOW_STACK", "RAY_", "OPENAI_", "PYTHONDONTWRIT
 
 
 def stack_environment(
-    settings: Settings, stack: Stack, wrapper: str, files_max: int
+    settings: Settings, stack: Stack, wrapper: str, files_max: int, source_header: str = ""
 ) -> dict[str, str]:
     """What is set for the processes of this stack.
 
     Args:
         wrapper: the program that Serve starts as HAProxy (deployments/haproxy.py).
         files_max: how many files a process may open (`files_limit`).
+        source_header: where that HAProxy writes a client's address; empty where it does not.
     """
     return {
         # How `down` recognizes what is ours; the libraries that rename processes leave it alone.
@@ -40,6 +41,8 @@ def stack_environment(
         **_ray(stack),
         **_serve(settings),
         **_proxy(settings, stack, wrapper, files_max),
+        # By this name the shield knows what our own proxy wrote.
+        "HELIXFLOW_SHIELD_SOURCE_HEADER": source_header,
     }
 
 

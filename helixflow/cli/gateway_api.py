@@ -14,7 +14,7 @@ from typing import Any
 
 from helixflow.api.sse import Decoder
 from helixflow.cli.failure import CommandFailed
-from helixflow.cli.http import Answer, Client, Unreachable, chunks
+from helixflow.cli.http import Answer, Client, Unreachable, chunks, require_ok
 
 _DONE = b"[DONE]"
 
@@ -122,7 +122,7 @@ class GatewayApi:
     def models(self) -> list[dict[str, Any]]:
         """The models that the key may see, as `/v1/models` lists them."""
         answer = self._client.request("GET", "/v1/models")
-        _require_ok(answer)
+        require_ok(answer)
         listed: list[dict[str, Any]] = answer.json()["data"]
         return listed
 
@@ -153,7 +153,7 @@ class GatewayApi:
         began = self._monotonic()
         with self._client.open("POST", "/v1/chat/completions", body, timeout_s) as response:
             if response.status != 200:
-                _require_ok(Answer(response.status, response.read()))
+                require_ok(Answer(response.status, response.read()))
             decoder, whole = Decoder(), False
             for received in chunks(response):
                 for data in decoder.feed(received):
@@ -187,12 +187,3 @@ def _model(raw: dict[str, Any]) -> ModelReadiness:
         str(raw.get("detail") or ""),
         float(raw.get("progress") or 0.0),
     )
-
-
-def _require_ok(answer: Answer) -> None:
-    if answer.status == 200:
-        return
-    body = answer.json()
-    error = body.get("error") if isinstance(body, dict) else None
-    said = error.get("message") if isinstance(error, dict) else answer.body.decode()[:300]
-    raise CommandFailed(f"the platform answered {answer.status}: {said}")

@@ -10,7 +10,7 @@ import http.client
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,10 +23,11 @@ class Unreachable(CommandFailed):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer."""
+    """A whole answer; the names of `headers` are in lower case."""
 
     status: int
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def json(self) -> Any:
         """The body as JSON, or None where it is none."""
@@ -57,7 +58,8 @@ class Client:
     ) -> Answer:
         """Send `body` as JSON and read the whole answer."""
         with self.open(method, path, body, timeout_s) as response:
-            return Answer(response.status, _read(response))
+            told = {name.lower(): value for name, value in response.getheaders()}
+            return Answer(response.status, _read(response), told)
 
     @contextmanager
     def open(
@@ -71,14 +73,14 @@ class Client:
             if self._url.scheme == "https"
             else http.client.HTTPConnection(host, port, timeout=seconds)
         )
-        headers: Mapping[str, str] = self._headers
+        headers = dict(self._headers)
         data = None
         if body is not None:
             data = json.dumps(body).encode()
-            headers = {**headers, "content-type": "application/json"}
+            headers["content-type"] = "application/json"
         try:
             try:
-                connection.request(method, self._url.path.rstrip("/") + path, data, dict(headers))
+                connection.request(method, self._url.path.rstrip("/") + path, data, headers)
                 response = connection.getresponse()
             except (OSError, http.client.HTTPException) as error:
                 raise Unreachable(f"{host}:{port}: {_reason(error)}") from error
@@ -102,3 +104,22 @@ def _read(response: http.client.HTTPResponse, at_most: int | None = None) -> byt
 
 def _reason(error: Exception) -> str:
     return str(error) or type(error).__name__
+
+
+def require_ok(answer: Answer) -> None:
+    """Raise what the platform said, in its own words, unless it said yes."""
+    if 200 <= answer.status < 300:
+        return
+    body = answer.json()
+    error = body.get("error") if isinstance(body, dict) else None
+    if isinstance(error, dict):
+        said = str(error.get("message") or error)
+        if param := error.get("param"):
+            said = f"{param}: {said}"
+    elif isinstance(error, str):  # OAuth's form (RFC 6749, 5.2)
+        said = f"{error}: {body.get('error_description') or 'no more is said'}"
+    else:
+        said = answer.body.decode("utf-8", "replace")[:300]
+    if wait_s := answer.headers.get("retry-after"):
+        said = f"{said} Try again in {wait_s} s."
+    raise CommandFailed(f"the platform answered {answer.status}: {said}")

@@ -6,21 +6,22 @@ Exit codes: 0 done, 1 failed, 2 a configuration or an option that cannot be used
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, ParamSpec, TypeVar
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from helixflow.cli import db
+from helixflow.cli.admin import key as key_commands
+from helixflow.cli.admin import org, policy, project, token, user
 from helixflow.cli.chat import Conversation, default_model, pace, talk, write_to
 from helixflow.cli.check import check, show_check
+from helixflow.cli.command import BaseUrl, Home, Json, command, print_json
 from helixflow.cli.down import take_down
 from helixflow.cli.environment import caller_environment
-from helixflow.cli.failure import CONFIG_EXIT, INTERRUPTED_EXIT, CommandFailed, NotRunning
+from helixflow.cli.failure import CONFIG_EXIT, CommandFailed, NotRunning
 from helixflow.cli.logs import follow, log_files, log_folder, tail
 from helixflow.cli.models import list_models, show_models
 from helixflow.cli.record import load_stack
@@ -30,10 +31,6 @@ from helixflow.cli.steps import Steps
 from helixflow.cli.summary import summary_json, summary_text
 from helixflow.cli.target import Target, find_target, home_folder
 from helixflow.cli.tree import effective_settings
-from helixflow.errors import ConfigError
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -42,32 +39,19 @@ app = typer.Typer(
 )
 config_app = typer.Typer(no_args_is_help=True, help="Look at configuration files.")
 app.add_typer(config_app, name="config")
+for _name, _noun in (
+    ("org", org.app),
+    ("project", project.app),
+    ("user", user.app),
+    ("key", key_commands.app),
+    ("policy", policy.app),
+    ("token", token.app),
+    ("db", db.app),
+):
+    app.add_typer(_noun, name=_name)
 
-Home = Annotated[Path | None, typer.Option(help="The stack's folder; by default .helixflow here.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-BaseUrl = Annotated[str | None, typer.Option(help="The platform's address.")]
 Key = Annotated[str | None, typer.Option("--api-key", help="The key; by default the home's.")]
 ModelName = Annotated[str | None, typer.Option("--model", "-m", help="Which model.")]
-
-
-def command(function: Callable[P, R]) -> Callable[P, R]:
-    """Turns our errors into one line on standard error and an exit code."""
-
-    @wraps(function)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return function(*args, **kwargs)
-        except ConfigError as error:
-            _complain(str(error))
-            raise typer.Exit(CONFIG_EXIT) from error
-        except CommandFailed as error:
-            _complain(str(error))
-            raise typer.Exit(error.exit_code) from error
-        except KeyboardInterrupt as error:
-            _complain("interrupted")
-            raise typer.Exit(INTERRUPTED_EXIT) from error
-
-    return guarded
 
 
 @app.command()
@@ -89,7 +73,7 @@ def up(
     with steps.shown():
         result = bring_up(Plan(settings, config.absolute(), environ, wait), steps)
     if json_:
-        _print_json(summary_json(result, steps))
+        print_json(summary_json(result, steps))
     else:
         steps.console.print(summary_text(result), soft_wrap=True, highlight=False)
     if result.first is None:
@@ -123,7 +107,7 @@ def status(home: Home = None, json_: Json = False) -> None:
         raise NotRunning(f"no stack runs from {folder}; start one with `helixflow up`")
     seen = look(stack)
     if json_:
-        _print_json(seen.as_json())
+        print_json(seen.as_json())
     else:
         show_status(seen, Console())
     if not seen.healthy:
@@ -138,7 +122,7 @@ def models(
     """List the models and their states."""
     listed = list_models(_target(home, base_url, key).api())
     if json_:
-        _print_json(listed)
+        print_json(listed)
     else:
         show_models(listed, Console())
 
@@ -196,7 +180,7 @@ def config_check(file: Path, json_: Json = False) -> None:
     """Say whether a configuration can be used, and what each model gets on this machine."""
     findings = check(effective_settings(file, None, None))
     if json_:
-        _print_json([finding.as_json() for finding in findings])
+        print_json([finding.as_json() for finding in findings])
     else:
         show_check(file, findings, Console())
     if any(finding.fault for finding in findings):
@@ -206,14 +190,6 @@ def config_check(file: Path, json_: Json = False) -> None:
 def _target(home: Path | None, base_url: str | None, key: str | None) -> Target:
     environ = caller_environment()
     return find_target(home_folder(home, environ), environ, base_url, key)
-
-
-def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=2))
-
-
-def _complain(message: str) -> None:
-    typer.echo(f"helixflow: {message}", err=True)
 
 
 if __name__ == "__main__":

@@ -129,7 +129,10 @@ def _start(plan: Plan, steps: Steps) -> tuple[Stack, str]:
     settings = plan.settings
     require_free(settings.http.host, settings.http.port)
     stack = _new_stack(plan)
-    environment = stack_environment(settings, stack, _wrapper(stack), files_limit())
+    # Not to be guessed: whoever knows it could say where a request came from.
+    header = f"x-helixflow-source-{secrets.token_hex(8)}"
+    wrapper = _wrapper(stack, header)
+    environment = stack_environment(settings, stack, wrapper, files_limit(), header)
     stack.save()
     mint_token(stack)
     arguments = head_arguments(settings, stack, detect().cpus)
@@ -171,8 +174,8 @@ def listening(settings: Settings) -> str:
     return digest([settings.http.host, settings.http.port, settings.stack.object_store_bytes])
 
 
-def _wrapper(stack: Stack) -> str:
-    return str(write_wrapper(Path(stack.temp) / "bin", haproxy_binary()))
+def _wrapper(stack: Stack, source_header: str) -> str:
+    return str(write_wrapper(Path(stack.temp) / "bin", haproxy_binary(), source_header))
 
 
 def _write_addresses(stack: Stack) -> None:
@@ -199,8 +202,11 @@ def _require_same(plan: Plan, stack: Stack) -> None:
 def _key(plan: Plan, stack: Stack, steps: Steps) -> str:
     """The key of a stack that runs already: known and accepted, or a new one."""
     home = plan.settings.home_path
-    key = env_file(home).read().get("OPENAI_API_KEY", "")
-    if not (key and GatewayApi(stack.base_url, key).accepts_key()):
+    known = env_file(home).read()
+    key = known.get("OPENAI_API_KEY", "")
+    if not (
+        key and known.get("HELIXFLOW_ADMIN_KEY") and GatewayApi(stack.base_url, key).accepts_key()
+    ):
         with steps.step("Database and key"):
             key = plan.mint(plan.settings, plan.environ)
     _write_addresses(stack)

@@ -23,6 +23,9 @@ from helixflow.settings import GatewaySettings
 CardWire: TypeAlias = tuple[str, int, str, str, str]
 ModelsWire: TypeAlias = tuple[tuple[CardWire, ...], FrameWire | None]
 
+_SOURCE = "handle"
+"""No address: a credential that is bound to networks is refused, and policies see no source."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -51,11 +54,11 @@ class LocalFace:
     async def models(self, credential: str | None) -> ModelsWire:
         """The models that the caller may see, or the frame that says why not."""
         try:
-            principal = await self._pipeline.authenticate(credential)
+            principal = await self._pipeline.authenticate(credential, _SOURCE)
             self._pipeline.authorize(principal, "model:list")
         except Exception as error:
             return ((), _refusal(error))
-        return (tuple(_card_wire(card) for card in self._pipeline.models(principal)), None)
+        return (tuple(_card_wire(card) for card in self._pipeline.models(principal, _SOURCE)), None)
 
     def _call(self, wire: CallWire) -> Call:
         _, operation, body, credential, timeout_s = wire
@@ -72,7 +75,7 @@ class LocalFace:
             credential=credential,
             request_id=mint_request_id(),
             deadline=Deadline.after(self._clock.monotonic(), limit_s),
-            source="handle",
+            source=_SOURCE,
         )
 
 

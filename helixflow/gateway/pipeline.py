@@ -1,4 +1,4 @@
-"""The way of a request: authenticate, parse, resolve, authorize, reserve, dispatch, settle.
+"""The way of a request: authenticate, parse, resolve, ask policies, reserve, dispatch, settle.
 
 This class knows no HTTP and no Ray; HTTP and the Python handle are thin faces over it. On the path
 of a warm request it opens no database and makes no call but the one to the model's replica.
@@ -19,9 +19,13 @@ from typing import Self
 from helixflow.clock import Clock
 from helixflow.errors import DeadlineExceeded, Overloaded, Refusal, Refused, Unavailable
 from helixflow.gateway.body import check_bounds, parse
-from helixflow.gateway.ports import Authenticator, Dispatcher
-from helixflow.identity.permissions import Deny, Permission, decide
+from helixflow.gateway.ports import Authenticator, Dispatcher, Policies
+from helixflow.identity.cedar import Circumstances, CompiledPolicies, Target
+from helixflow.identity.last_used import LastUsed
+from helixflow.identity.permissions import Decision, Deny, Permission, decide
+from helixflow.identity.policy_copies import decision
 from helixflow.inference.frame import Frame
+from helixflow.inference.model_spec import ModelSpec
 from helixflow.inference.principal import Principal
 from helixflow.inference.request import Call, EngineRequest
 from helixflow.inference.usage import Usage
@@ -62,6 +66,8 @@ class Pipeline:
         self,
         *,
         authenticator: Authenticator,
+        policies: Policies,
+        last_used: LastUsed,
         catalog: Catalog,
         limiter: Limiter,
         dispatcher: Dispatcher,
@@ -70,6 +76,8 @@ class Pipeline:
         signals: Signals,
     ) -> None:
         self.authenticator = authenticator
+        self.policies = policies
+        self.last_used = last_used
         self.catalog = catalog
         self.limiter = limiter
         self.dispatcher = dispatcher
@@ -82,10 +90,18 @@ class Pipeline:
         """`async with pipeline.exchange(call) as exchange`: entered with the first frame there."""
         return Exchange(self, call)
 
-    async def authenticate(self, credential: str | None) -> Principal:
-        """The caller. Raises `Unauthenticated` or `Unavailable`."""
-        principal = self.authenticator.cached(credential)
-        return principal or await self.authenticator.authenticate(credential)
+    async def authenticate(self, credential: str | None, source: str = "") -> Principal:
+        """The caller, whose policies are at hand from here on.
+
+        Raises `Unauthenticated`, `Forbidden` or `Unavailable`.
+        """
+        principal = self.authenticator.cached(credential, source)
+        if principal is None:
+            principal = await self.authenticator.authenticate(credential, source)
+        self.last_used.note(principal.key)
+        if self.policies.held(principal) is None:
+            await self.policies.fetch(principal)
+        return principal
 
     def authorize(self, principal: Principal, permission: str) -> None:
         """Raises `Forbidden` where the caller lacks the permission (`resource:action`)."""
@@ -93,13 +109,60 @@ class Pipeline:
         if isinstance(decision, Deny):
             raise decision.refused()
 
-    def models(self, principal: Principal) -> Sequence[ModelCard]:
-        """The models that exist for this caller."""
-        return [self._card(entry) for entry in self.catalog.visible(principal)]
+    async def permit(self, principal: Principal, spec: ModelSpec, source: str) -> None:
+        """Ask the caller's policies whether it may use a model. Raises `Forbidden`, `Unavailable`.
 
-    def model(self, name: str, principal: Principal) -> ModelCard:
-        """One model by name or alias, in whatever state. Raises `NotFound` or `Unavailable`."""
-        return self._card(self.catalog.find(name, principal))
+        To be called after `authorize`: policies only narrow what permissions give.
+        """
+        policies = self.policies.held(principal) or await self.policies.fetch(principal)
+        action = Permission.MODEL_INVOKE
+        judged = self._judge(policies, principal, action, spec, source)
+        if isinstance(judged, Deny):
+            raise judged.refused()
+
+    def models(self, principal: Principal, source: str = "") -> Sequence[ModelCard]:
+        """The models that exist for this caller, without those that policies do not let it list.
+
+        Raises `Unavailable`.
+        """
+        policies, action = self._at_hand(principal), Permission.MODEL_LIST
+        return [
+            self._card(entry)
+            for entry in self.catalog.visible(principal)
+            if not isinstance(self._judge(policies, principal, action, entry.spec, source), Deny)
+        ]
+
+    def model(self, name: str, principal: Principal, source: str = "") -> ModelCard:
+        """One model by name or alias, in whatever state.
+
+        Raises `NotFound`, `Forbidden` or `Unavailable`.
+        """
+        entry = self.catalog.find(name, principal)
+        policies, action = self._at_hand(principal), Permission.MODEL_READ
+        judged = self._judge(policies, principal, action, entry.spec, source)
+        if isinstance(judged, Deny):
+            raise judged.refused()
+        return self._card(entry)
+
+    def _at_hand(self, principal: Principal) -> CompiledPolicies:
+        """What `authenticate` fetched; gone only where very many others were fetched since."""
+        policies = self.policies.held(principal)
+        if policies is None:
+            raise Unavailable(
+                Refusal.AUTH_UNAVAILABLE, "Your policies are not at hand.", retry_after_s=1.0
+            )
+        return policies
+
+    def _judge(
+        self,
+        policies: CompiledPolicies,
+        principal: Principal,
+        action: Permission,
+        spec: ModelSpec,
+        source: str,
+    ) -> Decision:
+        circumstances = Circumstances(self.clock.now(), source, principal.claims)
+        return decision(policies, principal, action, _target(spec), circumstances)
 
     def readiness(self) -> Readiness:
         """What is ready: with the registry here, one model that can answer is enough."""
@@ -197,12 +260,15 @@ class Exchange:
             raise Overloaded(
                 Refusal.OVERLOADED, "Too many requests are being answered.", retry_after_s=1.0
             )
-        principal = pipeline.authenticator.cached(call.credential)
+        principal = pipeline.authenticator.cached(call.credential, call.source)
         if principal is None:
-            principal = await pipeline.authenticator.authenticate(call.credential)
+            principal = await pipeline.authenticator.authenticate(call.credential, call.source)
+        pipeline.last_used.note(principal.key)
         pipeline.authorize(principal, Permission.MODEL_INVOKE)
         body = parse(call.operation, call.body)
         spec = pipeline.catalog.resolve(body.model, principal).spec
+        if principal.policies:
+            await pipeline.permit(principal, spec, call.source)
         check_bounds(body, spec)
         self.model, self.streaming = spec.name, body.stream
         reservation = await pipeline.limiter.reserve(call.request_id, principal, spec, body)
@@ -314,6 +380,14 @@ class Exchange:
         if refused:
             pipeline.signals.count(Metric.REFUSALS, (("reason", outcome),))
         pipeline.signals.observe(Metric.REQUEST_SECONDS, seconds, labels)
+
+
+def _target(spec: ModelSpec) -> Target:
+    """A model as policies see it."""
+    attributes = (
+        ("dataClass", spec.data_class), ("owner", spec.owner), ("region", spec.region),
+    )  # fmt: skip
+    return Target("Model", spec.name, attributes)
 
 
 def _outcome(error: BaseException | None) -> str:

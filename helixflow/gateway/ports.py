@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Protocol
 
+from helixflow.identity.cedar import CompiledPolicies
+from helixflow.inference.desk import DeskAnswer, DeskCall
 from helixflow.inference.frame import Frame
 from helixflow.inference.principal import Principal
 from helixflow.inference.request import EngineRequest
@@ -14,12 +16,50 @@ from helixflow.routing.registry import Snapshot
 class Authenticator(Protocol):
     """Who is calling. `identity.authenticator.Authenticator` implements it."""
 
-    def cached(self, credential: str | None) -> Principal | None:
+    def cached(self, credential: str | None, source: str = "") -> Principal | None:
         """The caller, if a fresh verdict is at hand; None sends the caller to `authenticate`."""
         ...
 
-    async def authenticate(self, credential: str | None) -> Principal:
-        """The caller. Raises `Unauthenticated`, or `Unavailable` where nobody can tell."""
+    async def authenticate(self, credential: str | None, source: str = "") -> Principal:
+        """The caller. `source` is the client's address; some credentials are bound to networks.
+
+        Raises `Unauthenticated`, `Forbidden`, or `Unavailable` where nobody can tell.
+        """
+        ...
+
+
+class Policies(Protocol):
+    """The policies that hold for a caller. `identity.policy_copies.PolicyCopies` implements it."""
+
+    def held(self, principal: Principal) -> CompiledPolicies | None:
+        """They, if they are at hand; None sends the caller to `fetch`. Never waits."""
+        ...
+
+    async def fetch(self, principal: Principal) -> CompiledPolicies:
+        """They, asked for. Raises `Unavailable` where nobody can tell."""
+        ...
+
+
+class RevisionSource(Protocol):
+    """Auth, as an Ingress asks it for news."""
+
+    async def changed(self, known: int, wait_s: float) -> int:
+        """The newest identity revision, as soon as it is above `known` or after `wait_s` seconds.
+
+        Raises `Unavailable` (`auth_unavailable`) where Auth does not answer.
+        """
+        ...
+
+
+class Desk(Protocol):
+    """The administration's desk in Auth (identity/desk.py), as an Ingress calls it."""
+
+    async def call(self, call: DeskCall) -> DeskAnswer:
+        """What came of an administrative request.
+
+        Raises whatever `Refused` the desk answers with, and `Unavailable` (`auth_unavailable`)
+        where it does not answer in time. `call.slow` says that passwords are hashed.
+        """
         ...
 
 

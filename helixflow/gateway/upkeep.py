@@ -1,4 +1,7 @@
-"""Keeping an Ingress's copies fresh: the registry by long poll, the identity revision by poll.
+"""Keeping an Ingress's copies fresh: the registry by long poll, the identity revision by both.
+
+A long poll brings a new identity revision as soon as Auth knows it (a push); the poll finds out
+what a push cannot bring: that a push was lost, and that the store went back to an older state.
 
 Failure behavior: a part that does not answer is asked again after a short pause; meanwhile the
 copies stay as they are, and requests go on being answered from them.
@@ -12,7 +15,9 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from helixflow.errors import Refused
-from helixflow.gateway.ports import RegistrySource
+from helixflow.gateway.ports import RegistrySource, RevisionSource
+from helixflow.identity.last_used import LastUsed
+from helixflow.identity.ports import Touch
 from helixflow.routing.registry import Catalog
 from helixflow.settings import IdentitySettings, RoutingSettings
 
@@ -25,6 +30,19 @@ class Polled(Protocol):
 
     async def poll_revision(self) -> None:
         """Ask for the newest revision. Raises `Unavailable` where nobody answers."""
+        ...
+
+
+class Learner(Protocol):
+    """Something that is told of newer revisions. `identity.authenticator.Authenticator` is one."""
+
+    @property
+    def revision(self) -> int:
+        """The newest revision that it knows."""
+        ...
+
+    def learn_revision(self, revision: int) -> None:
+        """Take over a revision, unless it is older."""
         ...
 
 
@@ -52,6 +70,32 @@ async def follow_identity(
 ) -> None:
     """Poll the identity revision, forever; ends by cancellation."""
     await _forever(polled.poll_revision, settings.revision_poll_s, retry_s, "Auth")
+
+
+async def follow_news(
+    source: RevisionSource,
+    learner: Learner,
+    settings: IdentitySettings,
+    *,
+    retry_s: float = _RETRY_S,
+) -> None:
+    """Take over each new identity revision as soon as there is one; ends by cancellation."""
+
+    async def step() -> None:
+        revision = await source.changed(learner.revision, settings.revision_wait_s)
+        learner.learn_revision(revision)
+
+    await _forever(step, 0.0, retry_s, "Auth")
+
+
+async def report_uses(last_used: LastUsed, place: Touch, settings: IdentitySettings) -> None:
+    """Write down when keys were last used, a batch now and then; ends by cancellation.
+
+    What cannot be written is kept for the next time (identity/last_used.py).
+    """
+    await _forever(
+        lambda: last_used.flush(place), settings.last_used_s, settings.last_used_s, "Auth"
+    )
 
 
 async def _forever(

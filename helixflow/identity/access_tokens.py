@@ -23,6 +23,9 @@ from helixflow.settings import TokenSettings
 TOKEN_LENGTH_MAX = 8192
 _KID_LENGTH_MAX = 256
 _TEXT_MAX = 512
+_EACH_ITS_OWN = frozenset({"exp", "iat", "jti", "nbf"})
+_WORDS_MAX = 64
+_WORD_LENGTH_MAX = 256
 # Times are checked below, against the clock that is given: time is an argument here.
 _OPTIONS = Options(
     verify_signature=True, verify_exp=False, verify_nbf=False, verify_iat=False, verify_aud=False,
@@ -61,6 +64,22 @@ class Claims:
     family: str
     scopes: frozenset[str]
     all: Mapping[str, Any]
+
+
+def words(claims: Mapping[str, Any]) -> frozenset[str]:
+    """What policies may compare: `name=value` for texts, numbers, truths and lists of texts.
+
+    Bounded; what differs in every token (`jti` and the times) is left out.
+    """
+    found: list[str] = []
+    for name, value in sorted(claims.items()):
+        if name in _EACH_ITS_OWN:
+            continue
+        for one in value[:_WORDS_MAX] if isinstance(value, list) else [value]:
+            if isinstance(one, bool | int | str):
+                text = str(one).lower() if isinstance(one, bool) else str(one)
+                found.append(f"{name}={text}")
+    return frozenset([word for word in found if len(word) <= _WORD_LENGTH_MAX][:_WORDS_MAX])
 
 
 def looks_like_token(text: str) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from helixflow.clock import Clock
 from helixflow.crypto.secret import Secret
-from helixflow.errors import InvalidRequest, Refusal
+from helixflow.errors import Conflict, InvalidRequest, Refusal
 from helixflow.identity import inputs
 from helixflow.identity.events import Actor, Event, EventName
 from helixflow.identity.keys import KeyKind, mac, mint
@@ -210,7 +210,7 @@ def _shaped(key: StoredKey, wish: KeyWish, now: float) -> StoredKey:
 
 def _require_live(key: StoredKey) -> None:
     if key.revoked_at is not None:
-        raise InvalidRequest(Refusal.INVALID_VALUE, "The API key was revoked.")
+        raise Conflict(Refusal.CONFLICT, "The API key was revoked.")
 
 
 def _ended(key: StoredKey, now: float, overlap_s: float) -> StoredKey:

@@ -1,6 +1,9 @@
-"""The first start: the tenant that everybody begins with, and the first key."""
+"""The first start: the tenant that everybody begins with, its owner, and the first keys."""
 
 from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
 
 from helixflow.clock import Clock
 from helixflow.crypto.master_key import KeyRing
@@ -8,27 +11,38 @@ from helixflow.crypto.secret import Secret
 from helixflow.errors import ConfigError
 from helixflow.identity.events import Event, EventName
 from helixflow.identity.keys import PEPPER_PURPOSE, KeyKind, NewKey, mac, mint
-from helixflow.identity.permissions import key_permissions
+from helixflow.identity.permissions import Role, key_permissions
 from helixflow.identity.ports import AlreadyThere, Installation, Store, StoredKey, Unit
-from helixflow.identity.records import Organization, Project
+from helixflow.identity.records import Membership, Organization, Project, User
 from helixflow.ids import (
     OrganizationId,
     ProjectId,
     mint_key_id,
     mint_organization_id,
     mint_project_id,
+    mint_user_id,
 )
 
 KEY_NAME = "bootstrap"
+OWNER_EMAIL = "owner@localhost"
+OWNER_NAME = "Owner"
 SYSTEM = "system"
 _DEFAULT = "Default"
 
 
-async def ensure_bootstrap(store: Store, ring: KeyRing, clock: Clock) -> Secret | None:
-    """Create the default organization, its project and a key, unless that was done before.
+@dataclass(frozen=True, slots=True)
+class FirstKeys:
+    """The texts of the first keys, which exist nowhere else: one infers, one administers."""
 
-    Returns the key's text, which exists nowhere else, at the first start, and None later. Of
-    several processes that start at once, one gets the key.
+    project: Secret
+    admin: Secret
+
+
+async def ensure_bootstrap(store: Store, ring: KeyRing, clock: Clock) -> FirstKeys | None:
+    """Create the default organization with its owner, its project and keys, unless they are there.
+
+    Returns the keys at the first start, and None later. Of several processes that start at once,
+    one gets the keys.
 
     Raises:
         ConfigError: the database belongs to another master key; every stored key would be refused.
@@ -47,16 +61,16 @@ async def ensure_bootstrap(store: Store, ring: KeyRing, clock: Clock) -> Secret 
     return None
 
 
-async def mint_project_key(
-    store: Store, ring: KeyRing, clock: Clock, name: str = KEY_NAME
+async def mint_key(
+    store: Store, ring: KeyRing, clock: Clock, kind: KeyKind, name: str = KEY_NAME
 ) -> Secret:
-    """Another key for the default project."""
+    """Another key for the default project, or another admin key of its organization."""
 
     async def work(unit: Unit) -> Secret:
         known = await unit.installation()
         if known is None:
             raise ConfigError("the database holds no installation; run `helixflow up` first")
-        return await _add_key(unit, known, ring, clock.now(), name)
+        return await _add_key(unit, known, ring, clock.now(), kind, name)
 
     return await store.write(work)
 
@@ -65,7 +79,7 @@ async def _installation(unit: Unit) -> Installation | None:
     return await unit.installation()
 
 
-async def _install(unit: Unit, ring: KeyRing, clock: Clock) -> Secret:
+async def _install(unit: Unit, ring: KeyRing, clock: Clock) -> FirstKeys:
     now = clock.now()
     begun = Installation(mint_organization_id(), mint_project_id(), ring.check_value(), now)
     await unit.organizations.add(Organization(begun.organization, _DEFAULT, now))
@@ -81,15 +95,33 @@ async def _install(unit: Unit, ring: KeyRing, clock: Clock) -> Secret:
             now,
         )
     )
-    return await _add_key(unit, begun, ring, now, KEY_NAME)
+    await _add_owner(unit, begun.organization, now)
+    return FirstKeys(
+        await _add_key(unit, begun, ring, now, KeyKind.PROJECT, KEY_NAME),
+        await _add_key(unit, begun, ring, now, KeyKind.ADMIN, KEY_NAME),
+    )
 
 
-async def _add_key(unit: Unit, known: Installation, ring: KeyRing, now: float, name: str) -> Secret:
-    made = mint(KeyKind.PROJECT)
-    pepper = ring.derive(PEPPER_PURPOSE)
-    key = to_store(made, pepper, known.organization, known.project, name, now)
-    await unit.keys.add(key)
-    unit.record(Event(EventName.KEY_CREATE, known.organization, known.project, SYSTEM, key.id, now))
+async def _add_owner(unit: Unit, organization: OrganizationId, now: float) -> None:
+    """An owner without a password: nobody can sign in as the owner before one is set."""
+    owner = User(mint_user_id(), organization, OWNER_EMAIL, OWNER_NAME, now)
+    member = Membership(
+        "mem_" + secrets.token_hex(16), organization, None, owner.id, Role.OWNER, now
+    )
+    await unit.users.add(owner)
+    await unit.memberships.add(member)
+    for name in (EventName.USER_CREATE, EventName.MEMBER_CREATE):
+        unit.record(Event(name, organization, None, SYSTEM, owner.id, now))
+
+
+async def _add_key(
+    unit: Unit, known: Installation, ring: KeyRing, now: float, kind: KeyKind, name: str
+) -> Secret:
+    made = mint(kind)
+    project = None if kind is KeyKind.ADMIN else known.project
+    key = to_store(made, ring.derive(PEPPER_PURPOSE), known.organization, project, name, now)
+    await (unit.keys if project is not None else unit.admin_keys).add(key)
+    unit.record(Event(EventName.KEY_CREATE, known.organization, project, SYSTEM, key.id, now))
     return made.secret
 
 

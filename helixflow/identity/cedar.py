@@ -7,7 +7,8 @@ would pass over it) denies: a broken `forbid` must not let anything through.
 
 Callers are `Caller`, models `Model`, everything else `Object`; actions are permissions
 (`Action::"model:invoke"`). Parsed sets and entities are kept, and so are decisions, by all that the
-policies can tell apart: a set that reads no context is asked once for each caller, action and model.
+policies can tell apart (cedar_reads.py): a set that reads only the caller's project is asked once
+for all callers of that project.
 """
 
 from __future__ import annotations
@@ -23,11 +24,15 @@ from typing import Any, TypeAlias
 import cedarpy
 
 from helixflow.errors import InvalidRequest, Refusal
+from helixflow.identity import networks
+from helixflow.identity.cedar_reads import ATTRIBUTES, caller_attributes, context_parts
 from helixflow.identity.permissions import Permission
 from helixflow.inference.principal import Principal
 
 SOURCE_LENGTH_MAX = 16_384
 POLICIES_MAX = 256
+SOURCES_LENGTH_MAX = 65_536
+"""Of all policies of an organization together: every Ingress compiles them, and serves others."""
 _KEPT_MAX = 4096
 _FALLBACK = "permit (principal, action, resource);"
 _FALLBACK_ID = "roles"
@@ -65,7 +70,7 @@ class Circumstances:
 
     Attributes:
         now: epoch seconds; policies see it with hour and weekday (Monday is 1) in UTC.
-        source: the client's address, or empty.
+        source: the client's address; what is none is no source for policies.
         claims: of the access token, each as `name=value`.
     """
 
@@ -84,6 +89,7 @@ class Judgement:
 
 
 _Parsed: TypeAlias = dict[str, Any]
+_Who: TypeAlias = tuple[str, ...]
 
 
 def check_source(source: str) -> None:
@@ -97,7 +103,7 @@ def check_source(source: str) -> None:
         raise _wrong("; ".join(error.error for error in result.errors[:5]))
     try:
         parsed = _parse(source)
-        _reads_seconds(parsed)
+        context_parts(parsed)
     except RecursionError:
         raise _wrong("It is nested too deeply.") from None
     if parsed["templates"]:
@@ -111,9 +117,11 @@ class CompiledPolicies:
 
     Args:
         sources: policy texts by their ids; each may hold several policies.
+        kept_max: decisions, and entities, that are kept.
     """
 
-    def __init__(self, sources: Mapping[str, str]) -> None:
+    def __init__(self, sources: Mapping[str, str], kept_max: int = _KEPT_MAX) -> None:
+        self._kept_max = kept_max
         policies: dict[str, _Parsed] = {}
         for policy_id, source in sources.items():
             for number, body in enumerate(_parse(source)["staticPolicies"].values()):
@@ -121,13 +129,14 @@ class CompiledPolicies:
         if all(body["effect"] == "forbid" for body in policies.values()):
             (body,) = _parse(_FALLBACK)["staticPolicies"].values()
             policies[_FALLBACK_ID] = body
-        self.reads_context = '"Var": "context"' in json.dumps(policies)
-        self._reads_seconds = _reads_seconds(policies)
+        self._parts = context_parts(policies)
+        read = {name for body in policies.values() for name in caller_attributes(body)}
+        self._reads = tuple(name for name in ATTRIBUTES if name in read)
         self._empty = not sources
         self._set = cedarpy.PolicySet.from_json_str(
             json.dumps({"templates": {}, "staticPolicies": policies, "templateLinks": []})
         )
-        self._entities: OrderedDict[object, cedarpy.Entities] = OrderedDict()
+        self._entities: OrderedDict[object, tuple[_Parsed, cedarpy.Entities]] = OrderedDict()
         self._decisions: OrderedDict[object, Judgement] = OrderedDict()
 
     def decide(
@@ -136,86 +145,69 @@ class CompiledPolicies:
         """Whether the policies let a caller do it. The caller's permissions are checked before."""
         if self._empty:
             return _ROLES_ALLOW
-        who = (principal.organization, principal.project, principal.key, principal.name)
+        who = tuple([getattr(principal, name) for name in self._reads])
         place = (who, action, target, self._situation(circumstances))
         judgement = self._decisions.get(place)
         if judgement is None:
-            judgement = self._ask(principal, action, target, circumstances)
-            _keep(self._decisions, place, judgement)
+            judgement = self._ask(who, action, target, circumstances)
+            self._keep(self._decisions, place, judgement)
         else:
             self._decisions.move_to_end(place)
         return judgement
 
     def _situation(self, circumstances: Circumstances) -> object:
         """All of the circumstances that these policies can tell apart."""
-        if not self.reads_context:
+        parts, now = self._parts, int(circumstances.now)
+        if not parts:
             return None
-        # Hour and weekday change on the hour.
-        finest_s = 1 if self._reads_seconds else 3600
-        moment = int(circumstances.now) // finest_s
-        return (moment, circumstances.source, circumstances.claims)
+        return (
+            now if "second" in parts else now // 3600 if "hour" in parts else None,
+            circumstances.source if "source" in parts else None,
+            circumstances.claims if "claims" in parts else None,
+        )
 
     def _ask(
-        self, principal: Principal, action: str, target: Target, circumstances: Circumstances
+        self, who: _Who, action: str, target: Target, circumstances: Circumstances
     ) -> Judgement:
+        caller, entities = self._entities_of(who, target)
         request = {
-            "principal": {"type": "Caller", "id": principal.key},
+            "principal": caller,
             "action": {"type": "Action", "id": action},
             "resource": {"type": target.kind, "id": target.id},
-            "context": _context(circumstances),
+            "context": _context(circumstances, self._parts),
         }
-        result = cedarpy.is_authorized(request, self._set, self._entities_of(principal, target))
+        result = cedarpy.is_authorized(request, self._set, entities)
         because = tuple(sorted({reason.split("#")[0] for reason in result.diagnostics.reasons}))
         errors = tuple(result.diagnostics.errors)
         return Judgement(result.allowed and not errors, because, errors)
 
-    def _entities_of(self, principal: Principal, target: Target) -> cedarpy.Entities:
-        place = (principal.organization, principal.project, principal.key, principal.name, target)
+    def _entities_of(self, who: _Who, target: Target) -> tuple[_Parsed, cedarpy.Entities]:
+        """The caller's id in Cedar, and the entities that an answer depends on."""
+        place = (who, target)
         held = self._entities.get(place)
         if held is None:
-            listed = [_caller(principal), _resource(target)]
-            held = cedarpy.Entities.from_json_str(json.dumps(listed), _schema())
-            _keep(self._entities, place, held)
+            caller = _caller(dict(zip(self._reads, who, strict=True)))
+            listed = [caller, _resource(target)]
+            held = (caller["uid"], cedarpy.Entities.from_json_str(json.dumps(listed), _schema()))
+            self._keep(self._entities, place, held)
+        else:
+            self._entities.move_to_end(place)
         return held
+
+    def _keep(self, kept: OrderedDict[object, Any], place: object, value: object) -> None:
+        if len(kept) >= self._kept_max:
+            kept.popitem(last=False)
+        kept[place] = value
 
 
 _ROLES_ALLOW = Judgement(allowed=True, because=(_FALLBACK_ID,))
 
 
-_COARSE = (
-    {".": {"left": {"Var": "context"}, "attr": "claims"}},
-    {".": {"left": {"Var": "context"}, "attr": "source"}},
-    {".": {"left": {".": {"left": {"Var": "context"}, "attr": "time"}}, "attr": "hour"}},
-    {".": {"left": {".": {"left": {"Var": "context"}, "attr": "time"}}, "attr": "weekday"}},
-    {"has": {"left": {"Var": "context"}, "attr": "source"}},
-)
-"""The uses of the context (in Cedar's JSON) that do not tell one second from the next."""
-
-
-def _reads_seconds(node: object) -> bool:
-    """Whether an expression uses the context in any other way than the coarse ones."""
-    if isinstance(node, list):
-        return any(_reads_seconds(child) for child in node)
-    if not isinstance(node, dict) or node in _COARSE:
-        return False
-    return node == {"Var": "context"} or any(_reads_seconds(child) for child in node.values())
-
-
-def _keep(kept: OrderedDict[object, Any], place: object, value: object) -> None:
-    if len(kept) >= _KEPT_MAX:
-        kept.popitem(last=False)
-    kept[place] = value
-
-
-def _caller(principal: Principal) -> _Parsed:
+def _caller(read: Mapping[str, str]) -> _Parsed:
+    """A caller of whom the policies read these attributes, and no others."""
     return {
-        "uid": {"type": "Caller", "id": principal.key},
-        "attrs": {
-            "organization": principal.organization,
-            "project": principal.project,
-            "key": principal.key,
-            "name": principal.name,
-        },
+        "uid": {"type": "Caller", "id": read.get("key", "")},
+        "attrs": {name: read.get(name, "") for name in ATTRIBUTES},
         "parents": [],
     }
 
@@ -232,7 +224,12 @@ def _resource(target: Target) -> _Parsed:
     }
 
 
-def _context(circumstances: Circumstances) -> _Parsed:
+def _context(circumstances: Circumstances, parts: frozenset[str]) -> _Parsed:
+    """The circumstances, of which the policies read these parts, and no others.
+
+    What is not read must not be there: a claim that Cedar cannot take would fail for one caller,
+    and that failure be kept for all.
+    """
     moment = time.gmtime(circumstances.now)
     context: _Parsed = {
         "time": {
@@ -240,10 +237,11 @@ def _context(circumstances: Circumstances) -> _Parsed:
             "hour": moment.tm_hour,
             "weekday": moment.tm_wday + 1,
         },
-        "claims": sorted(circumstances.claims),
+        "claims": sorted(circumstances.claims) if "claims" in parts else [],
     }
-    if circumstances.source:
-        context["source"] = {"__extn": {"fn": "ip", "arg": circumstances.source}}
+    source = networks.plain(circumstances.source) if "source" in parts else ""
+    if source:
+        context["source"] = {"__extn": {"fn": "ip", "arg": source}}
     return context
 
 

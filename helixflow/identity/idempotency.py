@@ -13,7 +13,7 @@ from typing import TypeAlias, TypeVar
 
 from helixflow.clock import Clock
 from helixflow.crypto.master_key import KeyRing
-from helixflow.errors import InvalidRequest, Refusal
+from helixflow.errors import Conflict, InvalidRequest, Refusal
 from helixflow.identity.events import Actor
 from helixflow.identity.ports import Store, Unit
 from helixflow.identity.records import Answered
@@ -63,7 +63,7 @@ class Once:
     async def run(self, actor: Actor, key: str, request: bytes, change: Change) -> Answer:
         """The answer to a request, `request` being all of it that matters (route and body).
 
-        Raises `InvalidRequest` where the key was used for another request. A change that raises is
+        Raises `Conflict` where the key was used for another request. A change that raises is
         not remembered: it left nothing behind and may be tried again.
         """
         if not key or len(key) > KEY_LENGTH_MAX:
@@ -96,8 +96,8 @@ class Once:
 
     def _repeat(self, known: Answered, asked: bytes) -> Answer:
         if known.request != asked:
-            raise InvalidRequest(
-                Refusal.INVALID_VALUE,
+            raise Conflict(
+                Refusal.CONFLICT,
                 "This key was used for another request.",
                 param="Idempotency-Key",
             )

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from typing import TypeVar
 
-from helixflow.errors import InvalidRequest, NotFound, Refusal
+from helixflow.errors import Conflict, InvalidRequest, NotFound, Refusal
 from helixflow.identity import networks
 
 R = TypeVar("R")
@@ -91,9 +91,9 @@ def found(record: R | None, what: str) -> R:
     return record
 
 
-def taken(what: str, field: str) -> InvalidRequest:
+def taken(what: str, field: str) -> Conflict:
     """The refusal that says that a name is in use."""
-    return InvalidRequest(Refusal.INVALID_VALUE, f"{what} exists already.", param=field)
+    return Conflict(Refusal.CONFLICT, f"{what} exists already.", param=field)
 
 
 def _wrong(field: str, message: str) -> InvalidRequest:

@@ -19,7 +19,14 @@ from typing import Any, TypeAlias
 
 from helixflow.clock import Clock
 from helixflow.errors import Refusal, Unauthenticated, Unavailable
-from helixflow.identity.access_tokens import Claims, TokenRefused, issuer_of, kid_of, verify
+from helixflow.identity.access_tokens import (
+    Claims,
+    TokenRefused,
+    issuer_of,
+    kid_of,
+    verify,
+    words,
+)
 from helixflow.identity.permissions import Role, permissions_of
 from helixflow.identity.ports import Store, Unit, Verdict
 from helixflow.ids import KeyId, OrganizationId, ProjectId
@@ -181,6 +188,7 @@ def _principal(issuer: OutsideIssuer, claims: Claims) -> Principal:
         KeyId("oidc_" + who[:32]),
         claims.subject,
         permissions_of(roles | issuer.default_roles),
+        claims=words(claims.all),
     )
 
 

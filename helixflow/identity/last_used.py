@@ -10,11 +10,12 @@ import contextlib
 
 from helixflow.clock import Clock
 from helixflow.errors import Unavailable
-from helixflow.identity.ports import KeyStore
+from helixflow.identity.ports import Touch
 from helixflow.ids import KeyId
 
 _NOTES_MAX = 10_000
 _BATCH_MAX = 500
+_KEY_PREFIX = "key_"
 
 
 class LastUsed:
@@ -28,13 +29,15 @@ class LastUsed:
         return len(self._notes)
 
     def note(self, key: KeyId) -> None:
-        """A key was used just now."""
+        """A key was used just now. Callers without a key (tokens of people) are passed over."""
+        if not key.startswith(_KEY_PREFIX):
+            return
         self._notes.pop(key, None)
         if len(self._notes) >= _NOTES_MAX:
             self._notes.pop(next(iter(self._notes)))
         self._notes[key] = self._clock.now()
 
-    async def flush(self, keys: KeyStore) -> None:
+    async def flush(self, keys: Touch) -> None:
         """Write what was noted, a batch at a time."""
         with contextlib.suppress(Unavailable):
             while self._notes:

@@ -17,18 +17,30 @@ def within(source: str, cidrs: tuple[str, ...] | None) -> bool:
     """
     if cidrs is None:
         return True
-    try:
-        address: IPv4Address | IPv6Address = ip_address(source)
-    except ValueError:
-        return False
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return any(address in _network(cidr) for cidr in cidrs)
+    address = _address(source)
+    return address is not None and any(address in _network(cidr) for cidr in cidrs)
+
+
+def plain(source: str) -> str:
+    """An address in its one spelling; empty for what is none."""
+    address = _address(source)
+    return "" if address is None else str(address)
 
 
 def normalize(cidrs: Iterable[str]) -> frozenset[str]:
     """The networks in one spelling. Raises `ValueError` naming the first that is not one."""
     return frozenset(str(ip_network(cidr)) for cidr in cidrs)
+
+
+@lru_cache(maxsize=_KEPT_MAX)
+def _address(source: str) -> IPv4Address | IPv6Address | None:
+    try:
+        address = ip_address(source.partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
 
 
 @lru_cache(maxsize=_KEPT_MAX)

@@ -8,9 +8,14 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from helixflow.clock import Clock
-from helixflow.errors import InvalidRequest, Refusal
+from helixflow.errors import Conflict, InvalidRequest, Refusal
 from helixflow.identity import inputs
-from helixflow.identity.cedar import POLICIES_MAX, CompiledPolicies, check_source
+from helixflow.identity.cedar import (
+    POLICIES_MAX,
+    SOURCES_LENGTH_MAX,
+    CompiledPolicies,
+    check_source,
+)
 from helixflow.identity.events import Actor, Event, EventName
 from helixflow.identity.ports import AlreadyThere, Page, Store, Unit
 from helixflow.identity.projects import project_of, require_match
@@ -47,10 +52,7 @@ class Policies:
         async def work(unit: Unit) -> StoredPolicy:
             if project is not None:
                 await project_of(unit, actor.organization, project)
-            if len(await unit.policies.where(actor.organization)) >= POLICIES_MAX:
-                raise InvalidRequest(
-                    Refusal.INVALID_VALUE, f"An organization has {POLICIES_MAX} policies at most."
-                )
+            await _require_room(unit, policy)
             await unit.policies.add(policy)
             self._record(unit, EventName.POLICY_CREATE, actor, policy)
             return policy
@@ -92,6 +94,7 @@ class Policies:
             )
             if name != held.name and await unit.policies.where(actor.organization, name=name):
                 raise AlreadyThere(name)
+            await _require_room(unit, changed)
             await unit.policies.put(changed)
             self._record(unit, EventName.POLICY_UPDATE, actor, changed)
             return changed
@@ -138,6 +141,19 @@ class Policies:
     def _record(self, unit: Unit, name: EventName, actor: Actor, policy: StoredPolicy) -> None:
         now = self._clock.now()
         unit.record(Event(name, actor.organization, policy.project, actor.id, policy.id, now))
+
+
+async def _require_room(unit: Unit, policy: StoredPolicy) -> None:
+    """Refuse what would make an organization's policies too many or too long."""
+    others = [one for one in await unit.policies.where(policy.organization) if one.id != policy.id]
+    if len(others) >= POLICIES_MAX:
+        raise Conflict(Refusal.CONFLICT, f"An organization has {POLICIES_MAX} policies at most.")
+    if sum(len(one.source) for one in (*others, policy)) > SOURCES_LENGTH_MAX:
+        raise InvalidRequest(
+            Refusal.INVALID_VALUE,
+            f"An organization's policies have {SOURCES_LENGTH_MAX} characters together at most.",
+            param="source",
+        )
 
 
 async def _find(unit: Unit, actor: Actor, policy: str) -> StoredPolicy:

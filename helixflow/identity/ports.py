@@ -91,6 +91,38 @@ class Authority(Protocol):
         ...
 
 
+PolicySetWire: TypeAlias = tuple[int, str, tuple[tuple[str, str], ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySet:
+    """The policies that are in force in one project.
+
+    Attributes:
+        fingerprint: of the texts; the same texts have the same one. Empty where there are none.
+        texts: `(id, Cedar text)`, ordered by id.
+    """
+
+    fingerprint: str = ""
+    texts: tuple[tuple[str, str], ...] = ()
+
+    def to_wire(self) -> PolicySetWire:
+        return (_VERSION, self.fingerprint, self.texts)
+
+    @staticmethod
+    def from_wire(wire: PolicySetWire) -> PolicySet:
+        _, fingerprint, texts = wire
+        return PolicySet(fingerprint, tuple((name, text) for name, text in texts))
+
+
+class PolicySource(Protocol):
+    """Auth, as an Ingress asks it for policies."""
+
+    async def policies(self, organization: OrganizationId, project: ProjectId) -> PolicySet:
+        """What is in force in a project. Raises `Unavailable` (`auth_unavailable`)."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class StoredKey:
     """An API key as the store has it.
@@ -133,14 +165,24 @@ class Found:
         key: the key, or None.
         revision: the identity revision of that state.
         disabled: whether the key's organization, project or service account is switched off.
+        policies: whether the key's organization has policies that are in force.
     """
 
     key: StoredKey | None
     revision: int
     disabled: bool = False
+    policies: bool = False
 
 
-class KeyStore(Protocol):
+class Touch(Protocol):
+    """Where last uses are written down."""
+
+    async def touch(self, used: Mapping[KeyId, float]) -> None:
+        """Note when keys were last used (epoch seconds). No change of identity."""
+        ...
+
+
+class KeyStore(Touch, Protocol):
     """The keys, as verification uses them. Raises `Unavailable` where the database is away."""
 
     async def find(self, mac: bytes) -> Found:
@@ -149,10 +191,6 @@ class KeyStore(Protocol):
 
     async def revision(self) -> int:
         """The identity revision: raised by every change, in the change's own transaction."""
-        ...
-
-    async def touch(self, used: Mapping[KeyId, float]) -> None:
-        """Note when keys were last used (epoch seconds). No change of identity."""
         ...
 
 

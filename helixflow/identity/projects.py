@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from helixflow.clock import Clock
-from helixflow.errors import InvalidRequest, Refusal
+from helixflow.errors import Conflict, PreconditionFailed, Refusal
 from helixflow.identity import inputs
 from helixflow.identity.events import Actor, Event, EventName
 from helixflow.identity.ports import Page, Store, Unit
@@ -125,13 +125,17 @@ async def open_project_of(unit: Unit, organization: OrganizationId, project: Pro
     """The same, for what an archived project can no longer have."""
     held = await project_of(unit, organization, project)
     if held.archived_at is not None:
-        raise InvalidRequest(Refusal.INVALID_VALUE, "The project is archived.")
+        raise Conflict(Refusal.CONFLICT, "The project is archived.")
     return held
 
 
 def require_match(record: object, if_match: str | None) -> None:
     """Refuse an update of something that is no longer what the caller saw (RFC 9110, If-Match)."""
-    if if_match not in (None, "*", etag(record)):
-        raise InvalidRequest(
-            Refusal.INVALID_VALUE, "It was changed meanwhile; read it again.", param="If-Match"
+    if if_match is None or if_match.strip() == "*":
+        return
+    if etag(record) not in {tag.strip() for tag in if_match.split(",")}:
+        raise PreconditionFailed(
+            Refusal.PRECONDITION_FAILED,
+            "It was changed meanwhile; read it again.",
+            param="If-Match",
         )

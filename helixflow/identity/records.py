@@ -186,7 +186,13 @@ class Answered:
     created_at: float
 
 
+_NOT_DECIDED = frozenset({"failures", "last_used_at", "locked_until"})
+"""What is noted along the way."""
+
+
 def etag(record: Any) -> str:
-    """A strong entity tag over all fields of a record."""
-    data = msgspec.json.encode(record, order="deterministic")
+    """A strong entity tag over a record: over all that its owners decide about."""
+    fields = msgspec.to_builtins(record, order="deterministic")
+    decided = {name: value for name, value in fields.items() if name not in _NOT_DECIDED}
+    data = msgspec.json.encode(decided, order="deterministic")
     return '"' + hashlib.sha256(data).hexdigest()[:32] + '"'

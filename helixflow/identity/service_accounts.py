@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from helixflow.clock import Clock
-from helixflow.errors import InvalidRequest, Refusal
+from helixflow.errors import Conflict, Refusal
 from helixflow.identity import inputs
 from helixflow.identity.api_keys import ApiKeys, Issued, KeyWish
 from helixflow.identity.events import Actor, Event, EventName
@@ -61,7 +61,7 @@ class ServiceAccounts:
         async def work(unit: Unit) -> Issued:
             held = await self._find(unit, actor, project, account)
             if held.disabled_at is not None:
-                raise InvalidRequest(Refusal.INVALID_VALUE, "The service account is disabled.")
+                raise Conflict(Refusal.CONFLICT, "The service account is disabled.")
             return await self._keys.add(unit, actor, self._issue(actor, held, wish))
 
         return await self._store.write(work)

@@ -104,6 +104,10 @@ class SigningKeys:
 
         await self._store.write(work)
 
+    async def held(self) -> list[SigningKey]:
+        """Every key, oldest first, ended ones included."""
+        return await self._store.read(_all)
+
     async def signer(self) -> Signer:
         """The key that signs now. Raises `NotFound` before `ensure`."""
         key = signing(await self._store.read(_all), self._clock.now())

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from helixflow.clock import Clock
 from helixflow.errors import Refusal, Unauthenticated
-from helixflow.identity.access_tokens import Claims, TokenRefused, verify
+from helixflow.identity.access_tokens import Claims, TokenRefused, verify, words
 from helixflow.identity.permissions import permissions_of
 from helixflow.identity.ports import Store, Unit, Verdict
 from helixflow.identity.signing_keys import SigningKeys
@@ -71,6 +71,7 @@ class TokenAuthority:
             key.name,
             key.permissions & claims.scopes,
             key.models,
+            claims=words(claims.all),
         )
         ends = (
             claims.expires_at if key.expires_at is None else min(claims.expires_at, key.expires_at)
@@ -97,7 +98,12 @@ class TokenAuthority:
             member.role for member in members if member.project in (None, project)
         )
         principal = Principal(
-            organization, project, KeyId(user.id), user.name, granted & claims.scopes
+            organization,
+            project,
+            KeyId(user.id),
+            user.name,
+            granted & claims.scopes,
+            claims=words(claims.all),
         )
         return Verdict(principal, None, revision, claims.expires_at)
 

@@ -6,7 +6,7 @@ import secrets
 from dataclasses import replace
 
 from helixflow.clock import Clock
-from helixflow.errors import Forbidden, InvalidRequest, Refusal
+from helixflow.errors import Conflict, Forbidden, Refusal
 from helixflow.identity import inputs
 from helixflow.identity.events import Actor, Event, EventName
 from helixflow.identity.permissions import Permission, Role, permissions_of
@@ -54,6 +54,46 @@ class Users:
         size = inputs.page_size(limit)
         return await self._store.read(lambda unit: unit.users.page(actor.organization, after, size))
 
+    async def update(
+        self,
+        actor: Actor,
+        user: str,
+        *,
+        name: str | None = None,
+        password_hash: str | None = None,
+    ) -> User:
+        """Give a person another name or password; another password ends what was begun before."""
+        wanted = None if name is None else inputs.name(name)
+
+        async def work(unit: Unit) -> User:
+            held = await user_of(unit, actor.organization, user)
+            changed = held if wanted is None else replace(held, name=wanted)
+            if password_hash is not None:
+                member = await self._membership(unit, actor, held.id, None)
+                _may_grant(actor, Role.VIEWER if member is None else member.role)
+                changed = await self._with_password(unit, changed, password_hash)
+            if changed != held:
+                await unit.users.put(changed)
+                self._record(unit, EventName.USER_UPDATE, actor, None, held.id)
+            return changed
+
+        return await self._store.write(work)
+
+    async def remove(self, actor: Actor, user: str) -> None:
+        """Remove a person who never had a way to sign in. The last owner stays."""
+
+        async def work(unit: Unit) -> None:
+            held = await user_of(unit, actor.organization, user)
+            member = await self._membership(unit, actor, held.id, None)
+            _may_grant(actor, Role.VIEWER if member is None else member.role)
+            await self._keep_an_owner(unit, actor.organization, held.id)
+            for one in await unit.memberships.where(actor.organization, user=held.id):
+                await unit.memberships.remove(one)
+            await unit.users.remove(held)
+            self._record(unit, EventName.USER_DISABLE, actor, None, held.id)
+
+        await self._store.write(work)
+
     async def disable(self, actor: Actor, user: str) -> User:
         """Switch a person off. The last owner stays."""
 
@@ -61,6 +101,8 @@ class Users:
             held = await user_of(unit, actor.organization, user)
             if held.disabled_at is not None:
                 return held
+            member = await self._membership(unit, actor, held.id, None)
+            _may_grant(actor, Role.VIEWER if member is None else member.role)
             await self._keep_an_owner(unit, actor.organization, held.id)
             disabled = replace(held, disabled_at=self._clock.now())
             await unit.users.put(disabled)
@@ -120,6 +162,16 @@ class Users:
 
         return await self._store.read(work)
 
+    async def _with_password(self, unit: Unit, user: User, password_hash: str) -> User:
+        """The user with another password; who got tokens for the one before must sign in again."""
+        now = self._clock.now()
+        for token in await unit.refresh_tokens.where(
+            user.organization, subject=user.id, revoked_at=None
+        ):
+            if token.id == token.family:
+                await unit.refresh_tokens.put(replace(token, revoked_at=now))
+        return replace(user, password=password_hash, failures=0, locked_until=None)
+
     async def _membership(
         self, unit: Unit, actor: Actor, user: UserId, project: ProjectId | None
     ) -> Membership | None:
@@ -150,7 +202,7 @@ class Users:
             user = await unit.users.get(organization, owner.user)
             if user is not None and user.disabled_at is None:
                 return
-        raise InvalidRequest(Refusal.INVALID_VALUE, "An organization keeps at least one owner.")
+        raise Conflict(Refusal.CONFLICT, "An organization keeps at least one owner.")
 
     def _record(
         self, unit: Unit, name: EventName, actor: Actor, project: ProjectId | None, user: UserId

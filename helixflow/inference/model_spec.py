@@ -113,6 +113,7 @@ class ModelSpec:
         source: where its weights come from.
         aliases: other names that resolve to it.
         owner: shown as `owned_by`.
+        region, data_class: where it runs and what it may be told, in words that policies compare.
         context_tokens: the longest prompt plus answer; 0 means what the model allows.
         sequences_max: sequences generated at once by one replica.
         queue_max: requests that may wait in one replica beyond those; more are refused.
@@ -131,6 +132,8 @@ class ModelSpec:
     source: ModelSource = field(default_factory=ModelSource)
     aliases: tuple[str, ...] = ()
     owner: str = "helixflow"
+    region: str = ""
+    data_class: str = ""
     context_tokens: int = 0
     sequences_max: int = 64
     queue_max: int = 256
@@ -172,10 +175,10 @@ class ModelSpec:
     def fingerprint(self) -> str:
         """Changes exactly when the running model must be deployed again.
 
-        Price, aliases and owner are the registry's business alone: changing them restarts nothing.
+        What only the registry and policies look at is left out: changing it restarts nothing.
         """
         raw = asdict(self)
-        for name in ("price", "aliases", "owner"):
+        for name in ("price", "aliases", "owner", "region", "data_class"):
             del raw[name]
         text = json.dumps(raw, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -7,7 +7,17 @@ from typing import TypeAlias
 
 from helixflow.ids import KeyId, OrganizationId, ProjectId
 
-PrincipalWire: TypeAlias = tuple[int, str, str, str, str, tuple[str, ...], tuple[str, ...] | None]
+PrincipalWire: TypeAlias = tuple[
+    int,
+    str,
+    str,
+    str,
+    str,
+    tuple[str, ...],
+    tuple[str, ...] | None,
+    str,
+    tuple[str, ...],
+]
 
 _VERSION = 1
 
@@ -23,6 +33,8 @@ class Principal:
         name: the credential's name, as its owner wrote it.
         permissions: what it may do, as `resource:action`.
         models: names of the models it may see; None means all of its organization's.
+        policies: the fingerprint of the policies that hold for it; empty where there are none.
+        claims: what its access token says, each as `name=value`, for policies.
     """
 
     organization: OrganizationId
@@ -31,6 +43,8 @@ class Principal:
     name: str
     permissions: frozenset[str]
     models: frozenset[str] | None = None
+    policies: str = ""
+    claims: frozenset[str] = frozenset()
 
     def may_see(self, model: str) -> bool:
         """Whether a model of that name exists for this caller."""
@@ -38,14 +52,15 @@ class Principal:
 
     def to_wire(self) -> PrincipalWire:
         models = None if self.models is None else tuple(sorted(self.models))
-        permissions = tuple(sorted(self.permissions))
+        permissions, claims = tuple(sorted(self.permissions)), tuple(sorted(self.claims))
         return (
             _VERSION, self.organization, self.project, self.key, self.name, permissions, models,
+            self.policies, claims,
         )  # fmt: skip
 
     @staticmethod
     def from_wire(wire: PrincipalWire) -> Principal:
-        _, organization, project, key, name, permissions, models = wire
+        _, organization, project, key, name, permissions, models, policies, claims = wire
         return Principal(
             OrganizationId(organization),
             ProjectId(project),
@@ -53,4 +68,6 @@ class Principal:
             name,
             frozenset(permissions),
             None if models is None else frozenset(models),
+            policies,
+            frozenset(claims),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Row, or_, select, true
+from sqlalchemy import Row, exists, or_, select, true
 
 from helixflow.identity.ports import Found, StoredKey
 from helixflow.storage.records import Mapping
@@ -12,6 +12,7 @@ from helixflow.storage.tables import (
     api_keys,
     identity_revision,
     organizations,
+    policies,
     projects,
     service_accounts,
 )
@@ -26,6 +27,11 @@ FIND = select(
         projects.c.archived_at.is_not(None),
         service_accounts.c.disabled_at.is_not(None),
     ).label("disabled"),
+    exists(
+        select(policies.c.id).where(
+            policies.c.organization_id == api_keys.c.organization_id, policies.c.enabled
+        )
+    ).label("has_policies"),
 ).select_from(
     api_keys.join(identity_revision, true())
     .join(organizations, organizations.c.id == api_keys.c.organization_id)
@@ -37,4 +43,4 @@ FIND = select(
 
 def found(row: Row[*tuple[Any, ...]]) -> Found:
     """A row of `FIND`."""
-    return Found(KEYS.value(row), row.revision, bool(row.disabled))
+    return Found(KEYS.value(row), row.revision, bool(row.disabled), bool(row.has_policies))

@@ -14,6 +14,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -61,13 +62,19 @@ def current(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
+def revisions() -> list[str]:
+    """All revisions of the schema, the newest first. No database is asked."""
+    scripts = ScriptDirectory.from_config(_config(None))
+    return [script.revision for script in scripts.walk_revisions()]
+
+
 def drift(connection: Connection) -> list[str]:
     """See `Database.drift`."""
     context = MigrationContext.configure(connection, opts={"compare_type": True})
     return [repr(difference) for difference in compare_metadata(context, metadata)]
 
 
-def _config(connection: Connection) -> Config:
+def _config(connection: Connection | None) -> Config:
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
     config.attributes["connection"] = connection

@@ -1,4 +1,4 @@
-"""Bring the identity store up: master key, schema, first tenant, first key.
+"""Bring the identity store up: master key, schema, first tenant, first keys.
 
 The command line calls this before it deploys, Auth when it starts; both may do so at once. A file
 lock in the home folder lets one go first, and the database itself decides where there are several
@@ -23,10 +23,10 @@ from helixflow.clock import Clock
 from helixflow.crypto.key_source import load_master_key
 from helixflow.crypto.master_key import MasterKey
 from helixflow.crypto.secret import Secret
-from helixflow.errors import ConfigError, Refusal
+from helixflow.errors import ConfigError
 from helixflow.identity.authority import KeyAuthority
-from helixflow.identity.bootstrap import ensure_bootstrap, mint_project_key
-from helixflow.identity.keys import PEPPER_PURPOSE, digest, parse
+from helixflow.identity.bootstrap import ensure_bootstrap, mint_key
+from helixflow.identity.keys import PEPPER_PURPOSE, KeyKind, digest, parse
 from helixflow.settings import StorageSettings
 from helixflow.storage.database import Database
 from helixflow.storage.env_file import EnvFile
@@ -36,9 +36,11 @@ from helixflow.storage.purge import SqlPurge
 from helixflow.storage.store import SqlStore
 
 KEY_VARIABLE = "OPENAI_API_KEY"
+ADMIN_KEY_VARIABLE = "HELIXFLOW_ADMIN_KEY"
 ENV_FILE = "env"
 _LOCK_FILE = "prepare.lock"
 _LOCK_POLL_S = 0.02
+_VARIABLES = {KeyKind.PROJECT: KEY_VARIABLE, KeyKind.ADMIN: ADMIN_KEY_VARIABLE}
 
 
 class Stores:
@@ -60,9 +62,10 @@ class Prepared:
         stores: its repositories; `stores.database.close()` when done.
         ring: the master key.
         authority: what decides about keys.
-        env: the file that holds the key (`OPENAI_API_KEY`), `env` in the home folder.
-        key: the key in that file, if it is there and valid.
-        minted: whether it was minted just now.
+        env: the file that holds the keys (`OPENAI_API_KEY`, `HELIXFLOW_ADMIN_KEY`), `env` in the
+            home folder.
+        key, admin_key: the keys in that file, if they are there and valid.
+        minted: whether one was minted just now.
     """
 
     stores: Stores
@@ -70,6 +73,7 @@ class Prepared:
     authority: KeyAuthority
     env: EnvFile
     key: Secret | None
+    admin_key: Secret | None
     minted: bool
 
 
@@ -82,12 +86,12 @@ async def prepare(
     need_key: bool = False,
     lock_s: float = 60.0,
 ) -> Prepared:
-    """Open the store, migrate it, and see to the first tenant and the first key.
+    """Open the store, migrate it, and see to the first tenant and the first keys.
 
     Args:
         environ: where the master key may be (crypto/key_source.py).
-        need_key: mint another key where the file holds none that is valid; otherwise only the
-            very first start mints one.
+        need_key: mint keys where the file holds none that are valid; otherwise only the very
+            first start mints them.
         lock_s: how long to wait for another process that prepares the same home.
     """
     await asyncio.to_thread(home.mkdir, mode=0o700, parents=True, exist_ok=True)
@@ -99,24 +103,38 @@ async def prepare(
             stores = Stores(database)
             authority = KeyAuthority(stores.keys, ring.derive(PEPPER_PURPOSE), clock)
             env = EnvFile(home / ENV_FILE)
-            minted = await ensure_bootstrap(stores.units, ring, clock)
-            held = await _valid_key(env, authority) if minted is None else None
-            if minted is None and held is None and need_key:
-                minted = await mint_project_key(stores.units, ring, clock)
-            if minted is not None:
-                await asyncio.to_thread(env.update, {KEY_VARIABLE: minted.reveal()})
+            minted: dict[KeyKind, Secret] = {}
+            held: dict[KeyKind, Secret] = {}
+            first = await ensure_bootstrap(stores.units, ring, clock)
+            if first is not None:
+                minted = {KeyKind.PROJECT: first.project, KeyKind.ADMIN: first.admin}
+            else:
+                held = await _valid_keys(env, authority)
+                for kind in _VARIABLES if need_key else ():
+                    if kind not in held:
+                        minted[kind] = await mint_key(stores.units, ring, clock, kind)
+            if minted:
+                texts = {_VARIABLES[kind]: key.reveal() for kind, key in minted.items()}
+                await asyncio.to_thread(env.update, texts)
         except BaseException:
             await database.close()
             raise
-    return Prepared(stores, ring, authority, env, minted or held, minted is not None)
+    keys = held | minted
+    return Prepared(
+        stores, ring, authority, env, keys.get(KeyKind.PROJECT), keys.get(KeyKind.ADMIN),
+        bool(minted),
+    )  # fmt: skip
 
 
-async def _valid_key(env: EnvFile, authority: KeyAuthority) -> Secret | None:
-    text = (await asyncio.to_thread(env.read)).get(KEY_VARIABLE, "")
-    if isinstance(parse(text), Refusal):
-        return None
-    verdict = await authority.verify(digest(text))
-    return None if verdict.principal is None else Secret(text)
+async def _valid_keys(env: EnvFile, authority: KeyAuthority) -> dict[KeyKind, Secret]:
+    """The keys in the file that are what their variable says, and valid."""
+    found: dict[KeyKind, Secret] = {}
+    texts = await asyncio.to_thread(env.read)
+    for kind, variable in _VARIABLES.items():
+        text = texts.get(variable, "")
+        if parse(text) is kind and (await authority.verify(digest(text))).principal is not None:
+            found[kind] = Secret(text)
+    return found
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
     dispatcher = FakeDispatcher([Frame(b"data: 1\\n\\n"), last_frame()])
 
-Here, as everywhere in this package, nothing imports the gateway: the fakes fit its ports by shape.
+The fakes fit the gateway's ports by shape and import nothing of it.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class FakeAuthenticator:
         remembers: whether a known credential is answered without asking.
         held: where set, whoever asks waits for this event.
         asked: the credentials that were asked about.
+        sources: the addresses that came with them, remembered ones included.
     """
 
     def __init__(self, known: Mapping[str, Principal], *, remembers: bool = True) -> None:
@@ -46,12 +47,14 @@ class FakeAuthenticator:
         self.remembers = remembers
         self.held: asyncio.Event | None = None
         self.asked: list[str | None] = []
+        self.sources: list[str] = []
 
-    def cached(self, credential: str | None) -> Principal | None:
+    def cached(self, credential: str | None, source: str = "") -> Principal | None:
         """See `Authenticator.cached`."""
+        self.sources.append(source)
         return self.known.get(credential or "") if self.remembers else None
 
-    async def authenticate(self, credential: str | None) -> Principal:
+    async def authenticate(self, credential: str | None, source: str = "") -> Principal:
         """See `Authenticator.authenticate`."""
         self.asked.append(credential)
         if self.held is not None:

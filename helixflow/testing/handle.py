@@ -3,30 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
 from typing import Any
 
 
 class FakeHandle:
-    """Behaves as a `DeploymentHandle`: `options` gives another handle, `remote` begins a call.
+    """Behaves as a `DeploymentHandle`: `options` and a method's name give another handle, `remote`
+    begins a call.
 
     Attributes:
         responses: every call that was made, through this handle and those made from it.
+        lost: what calls raise, as where the replica is gone; empty for none.
     """
 
     def __init__(self, target: object, method_name: str = "__call__") -> None:
         self._target = target
         self._method_name = method_name
         self.responses: list[FakeResponse] = []
+        self.lost: list[Exception] = []
 
-    def options(self, *, method_name: str, **_: Any) -> FakeHandle:
+    def options(self, *, method_name: str | None = None, **_: Any) -> FakeHandle:
         """The same deployment, another method."""
-        made = FakeHandle(self._target, method_name)
-        made.responses = self.responses
+        made = FakeHandle(self._target, method_name or self._method_name)
+        made.responses, made.lost = self.responses, self.lost
         return made
+
+    def __getattr__(self, name: str) -> FakeHandle:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return self.options(method_name=name)
 
     def remote(self, *args: Any) -> FakeResponse:
         """Begin a call."""
+        if self.lost:
+            raise self.lost[0]
         method: Callable[..., Any] = getattr(self._target, self._method_name)
         self.responses.append(FakeResponse(method(*args)))
         return self.responses[-1]
@@ -40,6 +50,10 @@ class FakeResponse:
         self._runner: asyncio.Runner | None = None
         self._closing: asyncio.Task[None] | None = None
         self.canceled = False
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        answer: Generator[Any, None, Any] = self._work.__await__()
+        return answer
 
     def __aiter__(self) -> FakeResponse:
         return self

@@ -11,7 +11,8 @@ from helixflow.errors import Refusal, Unauthenticated, Unavailable
 from helixflow.identity.bootstrap import to_store
 from helixflow.identity.keys import KeyKind, NewKey, digest, mint
 from helixflow.identity.permissions import INFERENCE
-from helixflow.identity.ports import Found, StoredKey, Verdict
+from helixflow.identity.policy_texts import policy_set
+from helixflow.identity.ports import Found, PolicySet, StoredKey, Verdict
 from helixflow.ids import (
     KeyId,
     OrganizationId,
@@ -103,6 +104,27 @@ class StaticAuthority:
     def _reach(self) -> None:
         if self.away:
             raise Unavailable(Refusal.AUTH_UNAVAILABLE, "Auth is away.", retry_after_s=1.0)
+
+
+class StaticPolicies:
+    """`PolicySource` with texts by project. `away` makes every call raise."""
+
+    def __init__(self) -> None:
+        self.texts: dict[ProjectId, dict[str, str]] = {}
+        self.asked = 0
+        self.away = False
+
+    def put(self, principal: Principal, **texts: str) -> Principal:
+        """Let policies hold in a caller's project; returns the caller under them."""
+        self.texts[principal.project] = texts
+        return replace(principal, policies=policy_set(texts).fingerprint)
+
+    async def policies(self, organization: OrganizationId, project: ProjectId) -> PolicySet:
+        """See `PolicySource.policies`."""
+        self.asked += 1
+        if self.away:
+            raise Unavailable(Refusal.AUTH_UNAVAILABLE, "Auth is away.", retry_after_s=1.0)
+        return policy_set(self.texts.get(project, {}))
 
 
 class HeldAuthority:

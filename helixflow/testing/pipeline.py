@@ -120,7 +120,7 @@ class FakePipeline:
             self.outcomes.append(outcome)
             self.left.set()
 
-    async def authenticate(self, credential: str | None) -> Principal:
+    async def authenticate(self, credential: str | None, source: str = "") -> Principal:
         """See `Service.authenticate`."""
         if credential is None:
             raise Unauthenticated(Refusal.MISSING_API_KEY, "You did not provide an API key.")
@@ -135,13 +135,13 @@ class FakePipeline:
         if permission not in principal.permissions:
             raise Forbidden(Refusal.PERMISSION_DENIED, f"{permission} is not permitted.")
 
-    def models(self, principal: Principal) -> Sequence[FakeCard]:
+    def models(self, principal: Principal, source: str = "") -> Sequence[FakeCard]:
         """See `Service.models`."""
         if self.faulty:
             raise ZeroDivisionError("a fault with a secret in it")
         return self.cards
 
-    def model(self, name: str, principal: Principal) -> FakeCard:
+    def model(self, name: str, principal: Principal, source: str = "") -> FakeCard:
         """See `Service.model`."""
         for card in self.cards:
             if card.id == name:

@@ -13,6 +13,8 @@ from typing import Any
 
 from helixflow.clock import Clock, SystemClock
 from helixflow.errors import Refused
+from helixflow.identity.last_used import LastUsed
+from helixflow.identity.policy_copies import PolicyCopies
 from helixflow.inference.usage import Usage
 from helixflow.routing.registry import Catalog
 from helixflow.settings import GatewaySettings
@@ -27,7 +29,7 @@ from helixflow.testing.gateway import (
     some_call,
     some_catalog,
 )
-from helixflow.testing.identity import some_principal
+from helixflow.testing.identity import StaticPolicies, some_principal
 from helixflow.testing.signals import RecordingSignals
 
 WHOLE = last_frame(b'{"id":"1"}', Usage(3, 5))
@@ -53,11 +55,16 @@ class Stage:
     def __post_init__(self) -> None:
         self.principal = some_principal()
         self.authenticator = FakeAuthenticator({KEY: self.principal})
+        self.office = StaticPolicies()
+        self.policies = PolicyCopies(self.office, sets_max=4)
+        self.last_used = LastUsed(self.clock)
         self.limiter = RecordingLimiter()
         self.dispatcher = FakeDispatcher(*self.scripts)
         self.signals = RecordingSignals()
         self.pipeline: Any = self.build(
             authenticator=self.authenticator,
+            policies=self.policies,
+            last_used=self.last_used,
             catalog=self.catalog,
             limiter=self.limiter,
             dispatcher=self.dispatcher,

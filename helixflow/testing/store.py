@@ -203,8 +203,11 @@ async def check_round_trips(store: Store, keys: KeyStore) -> None:
         expect(await unit.memberships.where(org, project=None) == [member], "where nothing is")
 
     await store.read(look)
-    expect(await keys.find(key.mac) == Found(key, 0), "a key by its MAC")
-    await store.write(lambda unit: unit.policies.remove(policy))
+    expect(await keys.find(key.mac) == Found(key, 0, policies=True), "a key by its MAC")
+    off = replace(policy, enabled=False)
+    await store.write(lambda unit: unit.policies.put(off))
+    expect(await keys.find(key.mac) == Found(key, 0), "a policy that is not in force")
+    await store.write(lambda unit: unit.policies.remove(off))
     gone = await store.read(lambda unit: unit.policies.get(org, policy.id))
     expect(gone is None, "what was removed is gone")
 

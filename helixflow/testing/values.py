@@ -54,6 +54,8 @@ principals = st.builds(
     _texts,
     st.frozensets(_texts, max_size=4),
     st.none() | st.frozensets(_texts, max_size=4),
+    _texts,
+    st.frozensets(_texts, max_size=4),
 )
 engine_requests = st.builds(
     EngineRequest,
@@ -72,6 +74,8 @@ model_specs = st.builds(
     source=st.builds(ModelSource, st.sampled_from(SourceKind), _texts, _texts, _texts),
     aliases=st.lists(_texts, max_size=3).map(tuple),
     owner=_texts,
+    region=_texts,
+    data_class=_texts,
     context_tokens=_counts,
     sequences_max=_counts,
     queue_max=_counts,

@@ -7,7 +7,8 @@ from .tree import PRODUCT, Source, imports, sources
 ROWS = (
     ("cli",),
     ("deployments", "cluster"),
-    ("gateway", "handle", "testing"),
+    ("testing",),
+    ("gateway", "handle"),
     ("storage",),
     ("identity", "limits", "routing", "engine", "telemetry"),
     ("signals", "crypto"),

@@ -8,7 +8,9 @@ from helixflow.settings import Settings
 def test_the_first_start_mints_a_key_and_the_second_finds_it(settings: Settings) -> None:
     key = prepare_key(settings, {})
     assert key.startswith("hx-proj-")
-    assert env_file(settings.home_path).read()["OPENAI_API_KEY"] == key
+    known = env_file(settings.home_path).read()
+    assert known["OPENAI_API_KEY"] == key
+    assert known["HELIXFLOW_ADMIN_KEY"].startswith("hx-adm-")
     assert prepare_key(settings, {}) == key
 
 

@@ -207,7 +207,8 @@ def config(running: Stack, tmp_path: Path) -> Path:
     )
     settings = effective_settings(file, None, None)
     replace(running, environment=listening(settings)).save()
-    env_file(settings.home_path).update({"OPENAI_API_KEY": KEY})
+    keys = {"OPENAI_API_KEY": KEY, "HELIXFLOW_ADMIN_KEY": "hx-adm"}
+    env_file(settings.home_path).update(keys)
     return file
 
 

@@ -39,7 +39,7 @@ def free_port() -> int:
 
 
 def mint(settings: Settings, _environ: Mapping[str, str]) -> str:
-    env_file(settings.home_path).update({"OPENAI_API_KEY": KEY})
+    env_file(settings.home_path).update({"OPENAI_API_KEY": KEY, "HELIXFLOW_ADMIN_KEY": "hx-adm"})
     return KEY
 
 
@@ -78,6 +78,7 @@ def test_a_stack_comes_up_answers_and_goes_down_without_a_trace(
     assert (result.first.model, result.first.text) == (REAL, "Hello, I am a model.")
     assert env_file(home).read() == {
         "OPENAI_API_KEY": KEY,
+        "HELIXFLOW_ADMIN_KEY": "hx-adm",
         "OPENAI_BASE_URL": f"{result.stack.base_url}/v1",
         "HELIXFLOW_BASE_URL": result.stack.base_url,
     }

@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,6 +95,45 @@ def test_no_replica_is_a_503_in_openais_form_with_our_request_id(
     assert headers["x-request-id"].startswith("req_")
     assert len(headers["x-request-id"]) == len("req_") + 32
     assert json.loads(body)["error"]["code"] == "overloaded"
+
+
+def test_the_proxy_says_last_where_a_request_came_from(tmp_path: Path) -> None:
+    metrics, stats, port, behind = free_ports(4)
+    config = tmp_path / "haproxy.cfg"
+    text = SERVES_CONFIG.format(metrics=metrics, stats=stats, front=port)
+    config.write_text(text.replace("127.0.0.1:9", f"127.0.0.1:{behind}"))
+    program = write_wrapper(tmp_path / "bin", haproxy_binary(), "x-source-of-this-stack")
+    server = socket.create_server(("127.0.0.1", behind))
+    server.settimeout(5)
+    proxy = subprocess.Popen([program, "-db", "-f", config], stderr=subprocess.DEVNULL)
+    try:
+        client = _reach(port)
+        client.sendall(b"GET / HTTP/1.1\r\nhost: x\r\nX-Source-Of-This-Stack: 10.0.0.1\r\n\r\n")
+        replica, _ = server.accept()
+        replica.settimeout(5)
+        seen = b""
+        while b"\r\n\r\n" not in seen:
+            seen += replica.recv(65_536)
+        replica.close()
+        client.close()
+    finally:
+        proxy.kill()
+        proxy.wait()
+        server.close()
+    said = [line for line in seen.decode().lower().split("\r\n") if "x-source" in line]
+    assert said == ["x-source-of-this-stack: 10.0.0.1", "x-source-of-this-stack: 127.0.0.1"]
+    assert (tmp_path / "bin" / "haproxy-defaults.cfg").stat().st_mode & 0o077 == 0
+
+
+def _reach(port: int) -> socket.socket:
+    """A connection, as soon as somebody listens."""
+    deadline = time.monotonic() + 5
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port), 5)
+        except ConnectionRefusedError:
+            if time.monotonic() > deadline:
+                raise
 
 
 def test_a_configuration_is_rewritten_once() -> None:

@@ -117,6 +117,14 @@ class TestAnswer:
         assert stage.dispatcher.requests[0].timeout_s == given
 
 
+class TestSource:
+    async def test_a_handle_has_no_address(self) -> None:
+        stage = Stage()
+        await answer(stage, wire())
+        await face(stage).models(KEY)
+        assert stage.authenticator.sources == ["handle", "handle"]
+
+
 class TestModels:
     async def test_they_come_as_plain_tuples(self) -> None:
         cards, refused = await face(Stage()).models(KEY)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -26,6 +27,7 @@ from helixflow.routing.registry import Catalog, Entry
 from helixflow.settings import GatewaySettings
 from helixflow.signals import Metric
 from helixflow.testing import stage as testing_stage
+from helixflow.testing.clock import ManualClock
 from helixflow.testing.gateway import (
     KEY,
     READY,
@@ -185,6 +187,110 @@ class TestRefusals:
         assert await stage.refused(stream=stream) is too_long
         stage.assert_over("context_length_exceeded", settled=[Usage(9, 0)])
         assert len(stage.dispatcher.requests) == 1
+
+
+NO_ECHO = 'forbid (principal, action == Action::"model:invoke", resource) when {{ {} }};'
+
+
+class TestPolicies:
+    def under(self, stage: testing_stage.Stage, policy: str, **changes: Any) -> None:
+        caller = replace(stage.principal, **changes)
+        stage.authenticator.known[KEY] = stage.office.put(caller, pol_1=policy)
+
+    async def test_a_denial_is_refused_before_anything_is_reserved(self) -> None:
+        stage = Stage()
+        self.under(stage, NO_ECHO.format('resource.name == "echo-1"'))
+        error = await stage.refused()
+        assert isinstance(error, Forbidden)
+        assert error.message == (
+            "The policies of your organization do not permit model:invoke on 'echo-1' (pol_1)."
+        )
+        assert stage.limiter.asked == []
+        stage.assert_over("permission_denied")
+
+    async def test_what_they_leave_alone_is_answered_and_they_are_asked_for_once(self) -> None:
+        stage = Stage()
+        self.under(stage, NO_ECHO.format('resource.name == "another"'))
+        for _ in range(3):
+            assert await stage.answer() == b'{"id":"1"}'
+        assert stage.office.asked == 1
+
+    async def test_who_is_under_none_asks_for_none(self) -> None:
+        stage = Stage()
+        await stage.answer()
+        assert stage.office.asked == 0
+
+    @pytest.mark.parametrize(
+        "condition",
+        [
+            'resource.owner == "us"',
+            'resource.region == "eu"',
+            'resource.dataClass == "secret"',
+            'context has source && context.source.isInRange(ip("10.0.0.0/8"))',
+            'context.claims.contains("group=interns")',
+            "context.time.hour == 22 && context.time.weekday == 2",
+            'principal.name == "a test\'s key"',
+        ],
+    )
+    async def test_they_see_the_model_the_caller_and_the_circumstances(
+        self, condition: str
+    ) -> None:
+        spec = some_spec(owner="us", region="eu", data_class="secret")
+        stage = Stage(catalog=some_catalog(Entry(spec, READY)), clock=ManualClock())
+        self.under(stage, NO_ECHO.format(condition), claims=frozenset({"group=interns"}))
+        call = replace(some_call(clock=stage.clock), source="::ffff:10.1.2.3")
+        with pytest.raises(Forbidden):
+            async with stage.pipeline.exchange(call):
+                pass
+
+    async def test_a_denied_caller_learns_nothing_of_a_models_bounds(self) -> None:
+        stage = Stage(catalog=some_catalog(Entry(some_spec(choices_max=1), READY)))
+        self.under(stage, NO_ECHO.format("true"))
+        assert (await stage.refused(n=2)).reason is Refusal.PERMISSION_DENIED
+
+    async def test_policies_that_cannot_be_asked_for_permit_nothing(self) -> None:
+        stage = Stage()
+        self.under(stage, NO_ECHO.format("false"))
+        stage.office.away = True
+        assert (await stage.refused()).reason is Refusal.AUTH_UNAVAILABLE
+        stage.assert_over("auth_unavailable")
+
+    async def test_they_hide_models_from_lists_and_refuse_their_cards(self) -> None:
+        entries = Entry(some_spec(), READY), Entry(some_spec("echo-2"), READY)
+        stage = Stage(catalog=some_catalog(*entries))
+        self.under(
+            stage,
+            'forbid (principal, action in [Action::"model:list", Action::"model:read"],'
+            ' resource == Model::"echo-2");',
+        )
+        caller = await stage.pipeline.authenticate(KEY)
+        assert [card.id for card in stage.pipeline.models(caller)] == ["echo-1"]
+        assert stage.pipeline.model("echo-1", caller).id == "echo-1"
+        with pytest.raises(Forbidden, match="model:read"):
+            stage.pipeline.model("echo-2", caller)
+
+    async def test_a_list_without_its_policies_is_refused(self) -> None:
+        stage = Stage()
+        self.under(stage, NO_ECHO.format("true"))
+        with pytest.raises(Unavailable):
+            stage.pipeline.models(stage.authenticator.known[KEY])
+
+
+class TestCallers:
+    async def test_the_clients_address_reaches_the_authenticator(self) -> None:
+        stage = Stage()
+        call = replace(some_call(), source="10.1.2.3")
+        async with stage.pipeline.exchange(call):
+            pass
+        await stage.pipeline.authenticate(KEY, "10.1.2.4")
+        assert stage.authenticator.sources == ["10.1.2.3", "10.1.2.4"]
+
+    async def test_every_use_of_a_key_is_noted(self) -> None:
+        stage = Stage()
+        await stage.refused(credential="another")
+        assert len(stage.last_used) == 0
+        await stage.answer()
+        assert len(stage.last_used) == 1
 
 
 class TestRetries:

@@ -2,15 +2,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 
 import pytest
 
 from helixflow.errors import Refusal, Unavailable
-from helixflow.gateway.upkeep import follow_identity, follow_registry
+from helixflow.gateway.upkeep import (
+    follow_identity,
+    follow_news,
+    follow_registry,
+    report_uses,
+)
+from helixflow.identity.last_used import LastUsed
+from helixflow.ids import KeyId
 from helixflow.routing.registry import Catalog, Registry, Snapshot
 from helixflow.settings import IdentitySettings, RoutingSettings
+from helixflow.testing.clock import ManualClock
 from helixflow.testing.gateway import READY, some_spec
 
 AWAY = Unavailable(Refusal.REGISTRY_UNAVAILABLE, "The Router does not answer.")
@@ -111,3 +119,51 @@ async def test_it_is_logged_once_that_somebody_is_away(caplog: pytest.LogCapture
         "Auth does not answer: The Router does not answer.",
         "Auth answers again",
     ]
+
+
+class News:
+    """`RevisionSource` whose answers the test gives, and a `Learner` of them."""
+
+    def __init__(self) -> None:
+        self.revision = -1
+        self.asked: asyncio.Queue[tuple[int, float]] = asyncio.Queue()
+        self.answers: asyncio.Queue[int] = asyncio.Queue()
+
+    async def changed(self, known: int, wait_s: float) -> int:
+        self.asked.put_nowait((known, wait_s))
+        return await self.answers.get()
+
+    def learn_revision(self, revision: int) -> None:
+        self.revision = max(revision, self.revision)
+
+
+async def test_each_revision_that_is_pushed_is_learnt_and_the_next_one_waited_for() -> None:
+    news = News()
+    settings = IdentitySettings(revision_wait_s=7.0)
+    async with running(follow_news(news, news, settings, retry_s=0.0)):
+        assert await news.asked.get() == (-1, 7.0)
+        news.answers.put_nowait(4)
+        assert await news.asked.get() == (4, 7.0)
+        news.answers.put_nowait(4)
+        assert await news.asked.get() == (4, 7.0)
+
+
+class Notes:
+    """`Touch` that keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.told: asyncio.Queue[Mapping[KeyId, float]] = asyncio.Queue()
+
+    async def touch(self, used: Mapping[KeyId, float]) -> None:
+        self.told.put_nowait(used)
+
+
+async def test_uses_are_written_down_now_and_then() -> None:
+    clock, notes = ManualClock(), Notes()
+    last_used = LastUsed(clock)
+    last_used.note(KeyId("key_1"))
+    settings = IdentitySettings(last_used_s=0.000_1)
+    async with running(report_uses(last_used, notes, settings)):
+        assert await notes.told.get() == {"key_1": clock.now()}
+        last_used.note(KeyId("key_2"))
+        assert list(await notes.told.get()) == ["key_2"]

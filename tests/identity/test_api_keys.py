@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from helixflow.errors import InvalidRequest, NotFound, Refusal
+from helixflow.errors import Conflict, InvalidRequest, NotFound, PreconditionFailed, Refusal
 from helixflow.identity.api_keys import ApiKeys, Issued, KeyWish
 from helixflow.identity.authority import KeyAuthority
 from helixflow.identity.events import Actor, EventName
@@ -117,7 +117,7 @@ async def test_a_revoked_key_is_refused_and_stays_in_the_list(desk: Desk) -> Non
             desk.keys.rotate(desk.actor, project, issued.key.id, 5),
             desk.keys.update(desk.actor, project, issued.key.id, KeyWish("again")),
         ):
-            with pytest.raises(InvalidRequest, match="revoked"):
+            with pytest.raises(Conflict, match="revoked"):
                 await change
 
 
@@ -157,7 +157,7 @@ async def test_an_update_replaces_the_limits(desk: Desk) -> None:
         desk.actor, desk.project, issued.key.id, KeyWish("l"), etag(issued.key)
     )
     assert (updated.name, updated.models) == ("l", None)
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(PreconditionFailed):
         await desk.keys.update(
             desk.actor, desk.project, issued.key.id, KeyWish("m"), etag(issued.key)
         )
@@ -193,7 +193,7 @@ async def test_an_archived_project_ends_its_keys_and_takes_no_new_ones(desk: Des
     issued = await desk.keys.create(desk.actor, desk.project, KeyWish("k"))
     await desk.projects.archive(desk.actor, desk.project)
     assert await desk.reason(issued) is Refusal.INVALID_API_KEY
-    with pytest.raises(InvalidRequest, match="archived"):
+    with pytest.raises(Conflict, match="archived"):
         await desk.keys.create(desk.actor, desk.project, KeyWish("k"))
 
 
@@ -210,7 +210,7 @@ async def test_a_service_account_comes_with_a_key_and_ends_with_its_keys(desk: D
     assert await desk.accounts.get(desk.actor, desk.project, made.account.id) == disabled
     for issued in (made.issued, second):
         assert await desk.reason(issued) is Refusal.INVALID_API_KEY
-    with pytest.raises(InvalidRequest, match="disabled"):
+    with pytest.raises(Conflict, match="disabled"):
         await desk.accounts.create_key(desk.actor, desk.project, made.account.id, KeyWish("third"))
     assert (await desk.accounts.page(desk.actor, desk.project)).items == (disabled,)
 

@@ -86,7 +86,6 @@ def test_policies_read_attributes(
     source = f"forbid (principal, action, resource is Model) when {{ {condition} }};"
     check_source(source)
     policies = CompiledPolicies({"pol_1": source})
-    assert policies.reads_context == ("context" in condition)
     for _ in range(2):
         assert ask(policies, **circumstances).allowed is not holds
 
@@ -95,10 +94,10 @@ def test_policies_read_attributes(
     ("condition", "same_second", "same_hour", "same_source"),
     [
         ('resource.name == "big"', True, True, True),
-        ("context.time.hour == 3 || context.time.weekday == 7", True, True, False),
+        ("context.time.hour == 3 || context.time.weekday == 7", True, True, True),
         ("context has source && context.source.isLoopback()", True, True, False),
-        ('context.claims.contains("a=b")', True, True, False),
-        ("context.time.epoch == 3", True, False, False),
+        ('context.claims.contains("a=b")', True, True, True),
+        ("context.time.epoch == 3", True, False, True),
         ("context.time == {epoch: 3, hour: 1, weekday: 2}", True, False, False),
         ("context == context", True, False, False),
     ],
@@ -145,10 +144,21 @@ def test_a_policy_that_fails_denies() -> None:
     assert judgement.errors
 
 
-def test_a_source_that_is_no_address_denies() -> None:
-    source = "forbid (principal, action, resource) when { context has source };"
-    judgement = ask(CompiledPolicies({"pol_1": source}), source="not an address")
-    assert not judgement.allowed
+@pytest.mark.parametrize("source", ["", "handle", "not an address", "10.0.0.300"])
+def test_a_source_that_is_no_address_is_no_source(source: str) -> None:
+    without = "forbid (principal, action, resource) unless { context has source };"
+    judgement = ask(CompiledPolicies({"pol_1": without}), source=source)
+    assert (judgement.allowed, judgement.errors) == (False, ())
+    free = CompiledPolicies({"pol_1": 'forbid (principal == Caller::"nobody", action, resource);'})
+    assert ask(free, source=source).allowed
+
+
+@pytest.mark.parametrize("source", ["10.1.2.3", "::ffff:10.1.2.3"])
+def test_an_address_may_be_spelled_in_several_ways(source: str) -> None:
+    condition = 'context has source && context.source.isInRange(ip("10.0.0.0/8"))'
+    within = f"permit (principal, action, resource) when {{ {condition} }};"
+    assert ask(CompiledPolicies({"pol_1": within}), source=source).allowed
+    assert not ask(CompiledPolicies({"pol_1": within}), source="fe80::1%eth0").allowed
 
 
 def test_administration_is_judged_on_objects() -> None:

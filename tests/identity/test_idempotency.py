@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from helixflow.crypto.master_key import MasterKey
-from helixflow.errors import InvalidRequest
+from helixflow.errors import Conflict, InvalidRequest
 from helixflow.identity.api_keys import ApiKeys, KeyWish
 from helixflow.identity.events import Actor
 from helixflow.identity.idempotency import Answer, Once
@@ -51,7 +51,7 @@ async def test_a_key_belongs_to_one_request_and_one_caller(stores: Stores) -> No
         return Answer(200, b"second")
 
     await once.run(actor, "k", b"one", answer)
-    with pytest.raises(InvalidRequest, match="another request"):
+    with pytest.raises(Conflict, match="another request"):
         await once.run(actor, "k", b"two", answer)
     colleague = Actor(actor.organization, "key_2")
     assert (await once.run(colleague, "k", b"two", other)).body == b"second"

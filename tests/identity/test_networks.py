@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from helixflow.errors import Forbidden
 from helixflow.identity.authenticator import Authenticator
-from helixflow.identity.networks import normalize, within
+from helixflow.identity.networks import normalize, plain, within
 from helixflow.identity.ports import Verdict
 from helixflow.settings import IdentitySettings
 from helixflow.signals import NullSignals
@@ -66,3 +66,17 @@ async def test_a_key_is_refused_elsewhere_whether_its_verdict_is_kept_or_not() -
     assert await subject.authenticate(text, "10.0.0.1")
     assert subject.cached(text, "10.0.0.1") is not None
     assert authority.asked == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "spelled"),
+    [
+        ("10.0.0.1", "10.0.0.1"),
+        ("::ffff:10.0.0.1", "10.0.0.1"),
+        ("FE80:0::1%eth0", "fe80::1"),
+        ("handle", ""),
+        ("", ""),
+    ],
+)
+def test_an_address_has_one_spelling(source: str, spelled: str) -> None:
+    assert plain(source) == spelled

@@ -4,13 +4,21 @@ from dataclasses import replace
 
 import pytest
 
-from helixflow.errors import InvalidRequest, NotFound
-from helixflow.identity.cedar import POLICIES_MAX, Circumstances, Target
+from helixflow.errors import Conflict, InvalidRequest, NotFound, PreconditionFailed
+from helixflow.identity.cedar import (
+    POLICIES_MAX,
+    SOURCE_LENGTH_MAX,
+    SOURCES_LENGTH_MAX,
+    Circumstances,
+    Target,
+)
 from helixflow.identity.events import Actor, EventName
 from helixflow.identity.policies import Policies
-from helixflow.identity.ports import Unit
+from helixflow.identity.policy_texts import PolicyTexts
+from helixflow.identity.ports import PolicySet, Unit
 from helixflow.identity.projects import Projects
 from helixflow.identity.records import etag
+from helixflow.ids import ProjectId
 from helixflow.storage.prepare import Stores
 from helixflow.testing.clock import ManualClock
 from helixflow.testing.identity import some_principal
@@ -69,7 +77,7 @@ async def test_what_does_not_fit_is_refused_and_changes_nothing(stores: Stores) 
         policies.update(actor, other.id, "one", NOTHING),
         policies.update(actor, made.id, "one", LITTLE, if_match='"stale"'),
     ):
-        with pytest.raises(InvalidRequest):
+        with pytest.raises((Conflict, InvalidRequest, PreconditionFailed)):
             await call
     assert await stores.keys.revision() == 2
     assert set((await policies.page(actor)).items) == {made, other}
@@ -99,5 +107,43 @@ async def test_an_organization_has_a_bounded_number_of_policies(stores: Stores) 
             await unit.policies.add(replace(first, id=f"pol_{number}", name=f"{number}"))
 
     await stores.units.write(fill)
-    with pytest.raises(InvalidRequest, match="at most"):
+    with pytest.raises(Conflict, match="at most"):
         await policies.create(actor, "one more", NOTHING)
+
+
+async def test_an_organizations_policies_are_bounded_in_their_length_together(
+    stores: Stores,
+) -> None:
+    policies, actor, _ = await setting(stores)
+    long = NOTHING + " " * (SOURCE_LENGTH_MAX - len(NOTHING))
+    for number in range(SOURCES_LENGTH_MAX // SOURCE_LENGTH_MAX):
+        last = await policies.create(actor, f"p{number}", long)
+    with pytest.raises(InvalidRequest, match="together"):
+        await policies.create(actor, "one more", NOTHING)
+    shorter = await policies.update(actor, last.id, last.name, NOTHING)
+    await policies.create(actor, "one more", NOTHING)
+    with pytest.raises(InvalidRequest, match="together"):
+        await policies.update(actor, shorter.id, last.name, long)
+
+
+async def test_texts_are_kept_until_the_revision_passes_them(stores: Stores) -> None:
+    policies, actor, project = await setting(stores)
+    org, proj = actor.organization, ProjectId(project)
+    texts = PolicyTexts(policies)
+    assert await texts.of(org, proj, 0) == PolicySet()
+    made = await policies.create(actor, "none", NOTHING)
+    assert await texts.of(org, proj, 0) == PolicySet()
+    assert (await texts.of(org, proj, 1)).texts == ((made.id, NOTHING),)
+    await policies.delete(actor, made.id)
+    assert (await texts.of(org, proj, 1)).fingerprint
+    assert await texts.fresh(org, proj) == PolicySet()
+    assert await texts.of(org, proj, 2) == PolicySet()
+
+
+async def test_texts_of_a_store_that_went_back_are_forgotten(stores: Stores) -> None:
+    policies, actor, project = await setting(stores)
+    texts = PolicyTexts(policies)
+    await texts.of(actor.organization, ProjectId(project), 0)
+    await policies.create(actor, "none", NOTHING)
+    texts.forget()
+    assert (await texts.of(actor.organization, ProjectId(project), 0)).fingerprint

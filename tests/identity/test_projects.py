@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from helixflow.errors import InvalidRequest, NotFound
+from helixflow.errors import InvalidRequest, NotFound, PreconditionFailed
 from helixflow.identity.events import Actor, EventName
 from helixflow.identity.projects import Organizations, Projects
 from helixflow.identity.records import etag
@@ -73,7 +73,7 @@ async def test_an_update_of_what_changed_meanwhile_is_refused(stores: Stores) ->
     projects = Projects(stores.units, ManualClock())
     seen = await projects.create(actor, "one")
     await projects.rename(actor, seen.id, "two", etag(seen))
-    with pytest.raises(InvalidRequest) as caught:
+    with pytest.raises(PreconditionFailed) as caught:
         await projects.rename(actor, seen.id, "three", etag(seen))
     assert caught.value.param == "If-Match"
     assert (await projects.rename(actor, seen.id, "four", "*")).name == "four"
@@ -102,6 +102,6 @@ async def test_an_organization_is_renamed_by_its_own(stores: Stores) -> None:
     organizations = Organizations(stores.units, ManualClock())
     renamed = await organizations.rename(actor, "Acme")
     assert await organizations.get(actor) == renamed
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(PreconditionFailed):
         await organizations.rename(actor, "Other", '"stale"')
     assert await events(stores) == [EventName.ORGANIZATION_UPDATE]

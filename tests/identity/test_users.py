@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from helixflow.errors import Forbidden, InvalidRequest, NotFound
+from helixflow.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from helixflow.identity.events import Actor, EventName
 from helixflow.identity.permissions import ROLE_PERMISSIONS, Role
 from helixflow.identity.users import Users
@@ -49,7 +49,7 @@ async def test_a_user_has_the_permissions_of_all_its_roles(stores: Stores) -> No
 async def test_an_address_is_taken_once_per_organization(stores: Stores) -> None:
     users, owner, _, _ = await setting(stores)
     await users.create(owner, "ada@example.org", "Ada", Role.VIEWER)
-    with pytest.raises(InvalidRequest) as caught:
+    with pytest.raises(Conflict) as caught:
         await users.create(owner, "ADA@example.org", "Ada", Role.VIEWER)
     assert caught.value.param == "email"
     _, elsewhere, _, _ = await setting(stores)
@@ -91,7 +91,7 @@ async def test_the_last_owner_who_can_act_stays(stores: Stores) -> None:
         users.set_role(owner, first.id, None, Role.ADMIN),
         users.leave(owner, first.id, None),
     ):
-        with pytest.raises(InvalidRequest, match="at least one owner"):
+        with pytest.raises(Conflict, match="at least one owner"):
             await call
     viewer = await users.create(owner, "3@example.org", "Three", Role.VIEWER)
     await users.disable(owner, viewer.id)

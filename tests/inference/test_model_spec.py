@@ -28,6 +28,8 @@ CHANGED: dict[str, Any] = {
     "source": ModelSource(SourceKind.PATH, "/weights"),
     "aliases": ("other",),
     "owner": "somebody",
+    "region": "eu",
+    "data_class": "public",
     "context_tokens": 1,
     "sequences_max": 1,
     "queue_max": 1,
@@ -40,7 +42,7 @@ CHANGED: dict[str, Any] = {
     "price": Price(1, 2, 3),
     "echo": EchoPace(1),
 }
-FREE = {"aliases", "owner", "price"}
+FREE = {"aliases", "data_class", "owner", "price", "region"}
 
 
 @given(values.model_specs)
@@ -55,7 +57,7 @@ def test_a_spec_comes_back_from_json_as_it_was(spec: ModelSpec) -> None:
 def test_the_fingerprint_is_the_same_exactly_where_what_runs_is(
     one: ModelSpec, other: ModelSpec
 ) -> None:
-    same = replace(other, aliases=one.aliases, owner=one.owner, price=one.price)
+    same = replace(other, **{name: getattr(one, name) for name in FREE})
     assert same.fingerprint == other.fingerprint
     assert (one.fingerprint == other.fingerprint) == (one.to_json() == same.to_json())
 
@@ -65,7 +67,7 @@ def test_every_field_is_thought_of_here() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(CHANGED))
-def test_only_price_aliases_and_owner_restart_nothing(name: str) -> None:
+def test_what_only_the_registry_and_policies_look_at_restarts_nothing(name: str) -> None:
     changed = replace(SPEC, **{name: CHANGED[name]})
     assert changed != SPEC
     assert (changed.fingerprint == SPEC.fingerprint) == (name in FREE)

@@ -10,7 +10,7 @@ import pytest
 
 from helixflow.errors import ConfigError
 from helixflow.identity.keys import digest, parse
-from helixflow.identity.permissions import INFERENCE
+from helixflow.identity.permissions import ADMINISTRATION, INFERENCE
 from helixflow.settings import StorageSettings
 from helixflow.storage.env_file import EnvFile
 from helixflow.storage.prepare import Prepared, prepare
@@ -33,18 +33,22 @@ async def start() -> AsyncIterator[Prepare]:
         await one.stores.database.close()
 
 
-async def test_the_first_start_mints_a_key_that_verifies(
+async def test_the_first_start_mints_keys_that_verify(
     empty_url: str, tmp_path: Path, start: Prepare
 ) -> None:
     ready = await start(empty_url, tmp_path)
     assert ready.minted
     assert ready.key is not None
-    text = ready.key.reveal()
-    assert ready.env.read() == {"OPENAI_API_KEY": text}
+    assert ready.admin_key is not None
+    text, admin = ready.key.reveal(), ready.admin_key.reveal()
+    assert ready.env.read() == {"OPENAI_API_KEY": text, "HELIXFLOW_ADMIN_KEY": admin}
     assert stat.S_IMODE(ready.env.path.stat().st_mode) == 0o600
     verdict = await ready.authority.verify(digest(text))
     assert verdict.principal is not None
     assert verdict.principal.permissions == INFERENCE
+    verdict = await ready.authority.verify(digest(admin))
+    assert verdict.principal is not None
+    assert verdict.principal.permissions == ADMINISTRATION
 
 
 async def test_the_second_start_finds_the_key_and_mints_none(
@@ -68,6 +72,18 @@ async def test_a_lost_key_is_minted_anew_only_where_one_is_needed(
     assert again.key != first.key
     assert again.key is not None
     assert again.env.read()["OPENAI_API_KEY"] == again.key.reveal()
+
+
+async def test_a_key_of_another_kind_under_a_variable_is_none(
+    tmp_path: Path, start: Prepare
+) -> None:
+    first = await start("sqlite:///it.db", tmp_path)
+    assert first.key is not None
+    first.env.update({"HELIXFLOW_ADMIN_KEY": first.key.reveal()})
+    again = await start("sqlite:///it.db", tmp_path, need_key=True)
+    assert again.key == first.key
+    assert again.admin_key is not None
+    assert str(parse(again.admin_key.reveal())) == "adm"
 
 
 @pytest.mark.parametrize("text", ["", "sk-not-ours", "hx-proj-short"])

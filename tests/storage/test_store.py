@@ -63,7 +63,13 @@ async def test_of_many_first_starts_at_once_one_gets_the_key(stores: Stores) -> 
     assert sum(secret is not None for secret in secrets) == 1
     assert await stores.keys.revision() == 1
     names = [outgoing.event.name for outgoing in await stores.outbox.head(10)]
-    assert names == [EventName.INSTALLATION_CREATE, EventName.KEY_CREATE]
+    assert names == [
+        EventName.INSTALLATION_CREATE,
+        EventName.USER_CREATE,
+        EventName.MEMBER_CREATE,
+        EventName.KEY_CREATE,
+        EventName.KEY_CREATE,
+    ]
 
 
 async def test_changes_at_once_raise_the_revision_once_each_and_lose_nothing(

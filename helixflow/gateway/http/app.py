@@ -26,7 +26,19 @@ from helixflow.gateway.http.gate import Gate
 from helixflow.gateway.http.generation import HOT_ROUTES, Generation
 from helixflow.gateway.http.note import note_of
 from helixflow.gateway.http.ports import Service
-from helixflow.gateway.http.routes import docs, generation, health, models
+from helixflow.gateway.http.routes import (
+    auth,
+    docs,
+    generation,
+    health,
+    models,
+    organization_keys,
+    organization_policies,
+    organization_projects,
+    organization_users,
+    well_known,
+)
+from helixflow.gateway.ports import Desk
 from helixflow.settings import GatewaySettings, HttpSettings
 
 ROUTERS: tuple[Callable[[Service], APIRouter], ...] = (
@@ -35,18 +47,29 @@ ROUTERS: tuple[Callable[[Service], APIRouter], ...] = (
     health.router,
     docs.router,
 )
-"""In the order of the documentation page. A router added here needs its permissions in
+DESK_ROUTERS: tuple[Callable[[Desk], APIRouter], ...] = (
+    organization_projects.router,
+    organization_keys.router,
+    organization_users.router,
+    organization_policies.router,
+    auth.router,
+    well_known.router,
+)
+"""In the order of the documentation page. A router added here or there needs its permissions in
 permissions.py; what it raises as `Refused` is answered in OpenAI's form."""
+
+_PARAM_LENGTH_MAX = 256
 
 
 def build_face(
-    pipeline: Service, settings: HttpSettings, gateway: GatewaySettings, clock: Clock
+    pipeline: Service, settings: HttpSettings, gateway: GatewaySettings, clock: Clock, desk: Desk
 ) -> ASGIApp:
     """The ASGI app."""
-    return Face(build_app(pipeline), pipeline, Generation(pipeline, settings, gateway, clock))
+    generation = Generation(pipeline, settings, gateway, clock)
+    return Face(build_app(pipeline, desk), pipeline, generation)
 
 
-def build_app(service: Service) -> FastAPI:
+def build_app(service: Service, desk: Desk) -> FastAPI:
     """The routes that are not hot, and the description of all."""
     app = FastAPI(
         title="HelixFlow",
@@ -64,6 +87,8 @@ def build_app(service: Service) -> FastAPI:
     )
     for router in ROUTERS:
         app.include_router(router(service))
+    for desk_router in DESK_ROUTERS:
+        app.include_router(desk_router(desk))
     return app
 
 
@@ -110,7 +135,7 @@ async def _refusal(_: Request, error: Refused) -> Response:
 
 async def _invalid(_: Request, error: RequestValidationError) -> Response:
     fault = error.errors()[0]
-    param = ".".join(str(part) for part in fault["loc"][1:]) or None
+    param = ".".join(str(part) for part in fault["loc"][1:])[:_PARAM_LENGTH_MAX] or None
     return _response(InvalidRequest(Refusal.INVALID_VALUE, f"{fault['msg']}.", param=param))
 
 

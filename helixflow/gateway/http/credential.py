@@ -1,8 +1,9 @@
-"""The credential in a request's headers. It is never logged."""
+"""Who sends a request: the credential in its headers (never logged) and the client's address."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 
 def bearer(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
@@ -17,3 +18,9 @@ def bearer(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
                 return None
             return value[7:].strip().decode("latin-1") or None
     return None
+
+
+def source_of(scope: Mapping[str, Any]) -> str:
+    """The client's address, as the server or the shield knows it; empty where neither does."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""

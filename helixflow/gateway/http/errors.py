@@ -20,6 +20,7 @@ STATUS: Mapping[Refusal, int] = MappingProxyType(
     {
         Refusal.AUTH_UNAVAILABLE: 503,
         Refusal.BODY_TOO_LARGE: 413,
+        Refusal.CONFLICT: 409,
         Refusal.CONTEXT_LENGTH_EXCEEDED: 400,
         Refusal.DEADLINE_EXCEEDED: 504,
         Refusal.ENGINE_DIED: 503,
@@ -38,6 +39,7 @@ STATUS: Mapping[Refusal, int] = MappingProxyType(
         Refusal.MODEL_NOT_FOUND: 404,
         Refusal.OVERLOADED: 503,
         Refusal.PERMISSION_DENIED: 403,
+        Refusal.PRECONDITION_FAILED: 412,
         Refusal.RATE_LIMIT_EXCEEDED: 429,
         Refusal.REGISTRY_UNAVAILABLE: 503,
         Refusal.RESOURCE_NOT_FOUND: 404,

@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from helixflow.errors import Forbidden, Refusal, Refused
-from helixflow.gateway.http.credential import bearer
+from helixflow.gateway.http.credential import bearer, source_of
 from helixflow.gateway.http.errors import answer_of
 from helixflow.gateway.http.note import note_of
 from helixflow.gateway.http.permissions import OPEN_ROUTES, ROUTE_PERMISSIONS
@@ -45,7 +45,7 @@ class Gate:
         match, path = self._match(scope)
         if match is not Match.NONE and path in OPEN_ROUTES:
             return
-        principal = await self._service.authenticate(bearer(scope["headers"]))
+        principal = await self._service.authenticate(bearer(scope["headers"]), source_of(scope))
         note_of(scope).principal = principal
         if match is not Match.FULL:
             return  # no such route, or not by this method: the app says so

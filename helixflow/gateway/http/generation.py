@@ -19,7 +19,7 @@ from helixflow.api.error_body import error_body
 from helixflow.api.sse import event
 from helixflow.clock import Clock
 from helixflow.errors import Refusal, Refused
-from helixflow.gateway.http.credential import bearer
+from helixflow.gateway.http.credential import bearer, source_of
 from helixflow.gateway.http.errors import answer_of, internal_error
 from helixflow.gateway.http.line import HungUp, Line
 from helixflow.gateway.http.note import RequestNote, note_of
@@ -86,14 +86,13 @@ class Generation:
         body: bytes,
         deadline: Deadline,
     ) -> Call:
-        client = scope.get("client")
         return Call(
             operation,
             body,
             bearer(scope["headers"]),
             note.request_id,
             deadline,
-            client[0] if client else "",
+            source_of(scope),
             note.client_request_id,
         )
 

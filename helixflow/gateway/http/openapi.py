@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
+from helixflow.api.auth import RevocationRequest, TokenRequest
 from helixflow.api.chat import ChatCompletionChunk
 from helixflow.api.completion import CompletionChunk
 from helixflow.api.error_body import error_body
@@ -20,6 +21,8 @@ from helixflow.gateway.http.permissions import OPEN_ROUTES, ROUTE_PERMISSIONS
 _REFERENCE = "#/components/schemas/{model}"
 _SECURITY = "apiKey"
 _CHUNKS = (ChatCompletionChunk, CompletionChunk)
+_FORMS = (RevocationRequest, TokenRequest)
+"""Bodies that are read by hand, because they come as forms too."""
 _SUMMARY = (
     "A self-hosted inference platform that speaks OpenAI's API. Point an OpenAI client at this "
     "server's `/v1` and give it a HelixFlow key."
@@ -29,6 +32,8 @@ _PHRASES = {
     401: "No credential, or one that is not valid.",
     403: "The credential may not do this.",
     404: "Nothing of that name exists for this caller.",
+    409: "It does not go with what is there already.",
+    412: "It was changed meanwhile.",
     413: "The body is over the size limit; it is not read any further.",
     429: "A limit of the caller is used up.",
     500: "A fault of the server's.",
@@ -114,7 +119,11 @@ def describe(app: FastAPI) -> dict[str, Any]:
     )
     components: dict[str, Any] = tree.setdefault("components", {})
     _, chunks = models_json_schema(
-        [(model, "serialization") for model in _CHUNKS], ref_template=_REFERENCE
+        [
+            *((model, "serialization") for model in _CHUNKS),
+            *((model, "validation") for model in _FORMS),
+        ],
+        ref_template=_REFERENCE,
     )
     schemas: dict[str, Any] = components.setdefault("schemas", {})
     schemas.update(chunks["$defs"])

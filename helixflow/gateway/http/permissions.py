@@ -13,11 +13,16 @@ from helixflow.identity.permissions import Permission
 
 OPEN_ROUTES = frozenset(
     {
+        "/.well-known/jwks.json",
+        "/.well-known/openid-configuration",
         "/docs",
         "/docs/{asset}",
         "/healthz",
         "/openapi.json",
         "/readyz",
+        "/v1/auth/accept",
+        "/v1/auth/revoke",
+        "/v1/auth/token",
     }
 )
 """Paths that anybody may ask for, by whatever methods they have."""
@@ -28,6 +33,73 @@ ROUTE_PERMISSIONS: Mapping[tuple[str, str], Permission] = MappingProxyType(
         ("POST", "/v1/completions"): Permission.MODEL_INVOKE,
         ("GET", "/v1/models"): Permission.MODEL_LIST,
         ("GET", "/v1/models/{model:path}"): Permission.MODEL_READ,
+        ("GET", "/v1/organization/admin_api_keys"): Permission.ORGANIZATION_READ,
+        ("POST", "/v1/organization/admin_api_keys"): Permission.ORGANIZATION_UPDATE,
+        ("DELETE", "/v1/organization/admin_api_keys/{key_id}"): Permission.ORGANIZATION_UPDATE,
+        ("GET", "/v1/organization/admin_api_keys/{key_id}"): Permission.ORGANIZATION_READ,
+        ("GET", "/v1/organization/invites"): Permission.USER_READ,
+        ("POST", "/v1/organization/invites"): Permission.USER_CREATE,
+        ("DELETE", "/v1/organization/invites/{invite_id}"): Permission.USER_DELETE,
+        ("GET", "/v1/organization/invites/{invite_id}"): Permission.USER_READ,
+        ("GET", "/v1/organization/policies"): Permission.POLICY_READ,
+        ("POST", "/v1/organization/policies"): Permission.POLICY_CREATE,
+        ("POST", "/v1/organization/policies/explain"): Permission.POLICY_READ,
+        ("DELETE", "/v1/organization/policies/{policy_id}"): Permission.POLICY_DELETE,
+        ("GET", "/v1/organization/policies/{policy_id}"): Permission.POLICY_READ,
+        ("POST", "/v1/organization/policies/{policy_id}"): Permission.POLICY_UPDATE,
+        ("GET", "/v1/organization/projects"): Permission.PROJECT_READ,
+        ("POST", "/v1/organization/projects"): Permission.PROJECT_CREATE,
+        ("GET", "/v1/organization/projects/{project_id}"): Permission.PROJECT_READ,
+        ("POST", "/v1/organization/projects/{project_id}"): Permission.PROJECT_UPDATE,
+        ("GET", "/v1/organization/projects/{project_id}/api_keys"): Permission.KEY_READ,
+        ("POST", "/v1/organization/projects/{project_id}/api_keys"): Permission.KEY_CREATE,
+        (
+            "DELETE",
+            "/v1/organization/projects/{project_id}/api_keys/{key_id}",
+        ): Permission.KEY_REVOKE,
+        ("GET", "/v1/organization/projects/{project_id}/api_keys/{key_id}"): Permission.KEY_READ,
+        ("POST", "/v1/organization/projects/{project_id}/api_keys/{key_id}"): Permission.KEY_UPDATE,
+        (
+            "POST",
+            "/v1/organization/projects/{project_id}/api_keys/{key_id}/rotate",
+        ): Permission.KEY_CREATE,
+        ("POST", "/v1/organization/projects/{project_id}/archive"): Permission.PROJECT_DELETE,
+        (
+            "GET",
+            "/v1/organization/projects/{project_id}/service_accounts",
+        ): Permission.SERVICE_ACCOUNT_READ,
+        (
+            "POST",
+            "/v1/organization/projects/{project_id}/service_accounts",
+        ): Permission.SERVICE_ACCOUNT_CREATE,
+        (
+            "DELETE",
+            "/v1/organization/projects/{project_id}/service_accounts/{service_account_id}",
+        ): Permission.SERVICE_ACCOUNT_DELETE,
+        (
+            "GET",
+            "/v1/organization/projects/{project_id}/service_accounts/{service_account_id}",
+        ): Permission.SERVICE_ACCOUNT_READ,
+        ("GET", "/v1/organization/projects/{project_id}/users"): Permission.MEMBER_READ,
+        ("POST", "/v1/organization/projects/{project_id}/users"): Permission.MEMBER_CREATE,
+        (
+            "DELETE",
+            "/v1/organization/projects/{project_id}/users/{user_id}",
+        ): Permission.MEMBER_DELETE,
+        ("GET", "/v1/organization/projects/{project_id}/users/{user_id}"): Permission.MEMBER_READ,
+        (
+            "POST",
+            "/v1/organization/projects/{project_id}/users/{user_id}",
+        ): Permission.MEMBER_UPDATE,
+        ("GET", "/v1/organization/roles"): Permission.ORGANIZATION_READ,
+        ("GET", "/v1/organization/signing_keys"): Permission.SIGNING_KEY_READ,
+        ("POST", "/v1/organization/signing_keys/rotate"): Permission.SIGNING_KEY_ROTATE,
+        ("POST", "/v1/organization/signing_keys/{kid}/revoke"): Permission.SIGNING_KEY_ROTATE,
+        ("GET", "/v1/organization/users"): Permission.USER_READ,
+        ("POST", "/v1/organization/users"): Permission.USER_CREATE,
+        ("DELETE", "/v1/organization/users/{user_id}"): Permission.USER_DELETE,
+        ("GET", "/v1/organization/users/{user_id}"): Permission.USER_READ,
+        ("POST", "/v1/organization/users/{user_id}"): Permission.USER_UPDATE,
     }
 )
 """What the caller must be permitted, by method and path. The pipeline holds those of generations

@@ -60,20 +60,20 @@ class Service(Protocol):
         """Entered with the first bytes there; leaving it settles and frees, in every case."""
         ...
 
-    async def authenticate(self, credential: str | None) -> Principal:
-        """The caller. Raises `Unauthenticated` or `Unavailable`."""
+    async def authenticate(self, credential: str | None, source: str = "") -> Principal:
+        """The caller. Raises `Unauthenticated`, `Forbidden` or `Unavailable`."""
         ...
 
     def authorize(self, principal: Principal, permission: str) -> None:
         """Raises `Forbidden` where the caller lacks the permission (`resource:action`)."""
         ...
 
-    def models(self, principal: Principal) -> Sequence[Card]:
-        """The models that exist for this caller."""
+    def models(self, principal: Principal, source: str = "") -> Sequence[Card]:
+        """The models that exist for this caller. Raises `Unavailable`."""
         ...
 
-    def model(self, name: str, principal: Principal) -> Card:
-        """One of them by name or alias. Raises `NotFound` or `Unavailable`."""
+    def model(self, name: str, principal: Principal, source: str = "") -> Card:
+        """One of them by name or alias. Raises `NotFound`, `Forbidden` or `Unavailable`."""
         ...
 
     def readiness(self) -> Ready:

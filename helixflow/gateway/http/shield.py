@@ -5,6 +5,8 @@ reads control headers, echoes request ids and buffers whole bodies before an app
 
 - drops the headers by which a client would steer Serve, and forwarding headers: no proxy that we
   trust writes any, so whatever stands there came from a stranger;
+- takes the client's address from the header that the stack's own HAProxy writes, and drops it. Its
+  name is drawn by chance for each stack, so nobody else can write it; of several the last counts;
 - gives every request an id of ours, in the request for Serve and once on every answer;
 - refuses a body over the limit, by its announced length before anything of it is read, otherwise
   while it comes; nothing of it is kept.
@@ -34,7 +36,9 @@ from helixflow.ids import mint_request_id
 from helixflow.settings import HttpSettings
 
 BODY_BYTES_MAX_ENV = "HELIXFLOW_SHIELD_BODY_BYTES_MAX"
+SOURCE_HEADER_ENV = "HELIXFLOW_SHIELD_SOURCE_HEADER"
 
+_ADDRESS_CHARS_MAX = 64
 _CLIENT_ID_CHARS_MAX = 128
 _STEERING = (
     "forwarded",
@@ -75,17 +79,25 @@ _SERVES_OWN = {
 
 
 def middlewares() -> list[Middleware]:
-    """What Serve installs. Reads the limit from the environment (`BODY_BYTES_MAX_ENV`)."""
-    limit = os.environ.get(BODY_BYTES_MAX_ENV)
-    return [Middleware(Shield, int(limit) if limit else HttpSettings().body_bytes_max)]
+    """What Serve installs. Reads the environment (`BODY_BYTES_MAX_ENV`, `SOURCE_HEADER_ENV`)."""
+    limit, source = os.environ.get(BODY_BYTES_MAX_ENV), os.environ.get(SOURCE_HEADER_ENV, "")
+    body_bytes_max = int(limit) if limit else HttpSettings().body_bytes_max
+    return [Middleware(Shield, body_bytes_max, source)]
 
 
 class Shield:
-    """Pure ASGI middleware."""
+    """Pure ASGI middleware.
 
-    def __init__(self, app: ASGIApp, body_bytes_max: int) -> None:
+    Args:
+        body_bytes_max: larger bodies are refused.
+        source_header: where the proxy writes the client's address, in lower case; empty where no
+            proxy of ours stands before the server.
+    """
+
+    def __init__(self, app: ASGIApp, body_bytes_max: int, source_header: str = "") -> None:
         self._app = app
         self._body_bytes_max = body_bytes_max
+        self._source_header = source_header.encode() or None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -113,6 +125,9 @@ class Shield:
             if name in _DROPPED or name.startswith(_DROPPED_PREFIXES):
                 if name == b"x-request-id":
                     client_id = header[1][:_CLIENT_ID_CHARS_MAX].decode("latin-1")
+                continue
+            if name == self._source_header:
+                scope["client"] = (header[1].decode("latin-1")[:_ADDRESS_CHARS_MAX], 0)
                 continue
             if name == b"content-length":
                 length = int(header[1]) if header[1].isdigit() else -1

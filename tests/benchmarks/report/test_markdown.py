@@ -80,3 +80,27 @@ def test_a_run_without_measurements_has_a_report() -> None:
 
 def test_a_table_is_markdown() -> None:
     assert table(["a", "b"], [["x", "1"]]) == "| a | b |\n| --- | ---: |\n| x | 1 |"
+
+
+def look_up(system: str, load: str, round_: int, p50_ms: float) -> Measurement:
+    figures = {"look_up_p50_ms": p50_ms, "look_up_p99_ms": 2 * p50_ms, "answered": 10.0}
+    return Measurement("identity_keys", system, load, 0, round_, figures)
+
+
+def test_look_ups_are_judged_at_the_largest_store_and_by_their_growth() -> None:
+    scenario = Described(
+        "identity_keys", "Keys", {"sqlite": "SQLite"}, {"k1000": "1,000", "k100000": "100,000"}
+    )
+    run = Run("2026-01-01T00:00:00+00:00", scenarios=[scenario])
+    for round_ in (0, 1):
+        run.measurements.append(look_up("sqlite", "k1000", round_, 1.0))
+        run.measurements.append(look_up("sqlite", "k100000", round_, 2.0))
+    found = {goal.what: goal.verdict for goal in goals(run)}
+    assert found["cold key look-up p50, SQLite, 100,000 keys"] == "reached"
+    assert found["cold key look-up p99, SQLite, 100,000 keys"] == "**not reached**"
+    beside = "cold key look-up, SQLite, 100,000 keys beside 1,000 keys"
+    assert found[beside] == "**not reached**"
+    assert found["cold key look-up p50, PostgreSQL, 1,000 keys"] == "not measured"
+    text = render(run)
+    assert "| cold look-up p50, ms | 2.00 [2.00 - 2.00] |" in text
+    assert "40 right answers; wrong ones: none." in text

@@ -4,31 +4,47 @@ import json
 
 import pytest
 
-from benchmarks.__main__ import SCENARIOS
+from benchmarks.__main__ import GROUPS, SCENARIOS, chosen
 from benchmarks.scenarios.bodies import chat_body
 from benchmarks.scenarios.gateway import gateway
-from benchmarks.scenarios.ports import TURN, Load
-from benchmarks.settings import FULL, QUICK
+from benchmarks.scenarios.identity import cold_keys
+from benchmarks.scenarios.ports import TURN, Load, Scenario
+from benchmarks.settings import CHECK, FULL, QUICK
 from benchmarks.systems.ports import Running
 
 RUNNING = Running("127.0.0.1", 8000, 1.0)
 
 
-@pytest.mark.parametrize("name", ["ceiling", "gateway", "start"])
+def requests_of(scenario: Scenario) -> list[Load]:
+    return [load for load in scenario.loads if isinstance(load, Load)]
+
+
+@pytest.mark.parametrize("name", ["ceiling", "gateway", "start", *GROUPS["identity"]])
 def test_a_scenario_describes_itself(name: str) -> None:
     described = SCENARIOS[name](FULL).described()
     assert described.name == name
-    assert list(described.systems)[-1] in {"helixflow", "trivial"}
+    assert list(described.systems)[-1] in {"helixflow", "postgres", "trivial"}
+
+
+def test_a_group_stands_for_its_scenarios_and_nothing_for_the_usual_ones() -> None:
+    assert chosen(["identity", "start"]) == [*GROUPS["identity"], "start"]
+    assert not set(chosen(None)) & set(GROUPS["identity"])
+
+
+def test_a_million_keys_are_looked_up_in_a_full_run_alone() -> None:
+    assert list(cold_keys(FULL).described().loads) == ["k1000", "k100000", "k1000000"]
+    assert list(cold_keys(QUICK).described().loads) == ["k1000", "k100000"]
+    assert list(cold_keys(CHECK).described().loads) == ["k1000"]
 
 
 def test_both_systems_of_the_gateway_pair_get_the_same_requests() -> None:
-    loads = gateway(QUICK).loads
+    loads = requests_of(gateway(QUICK))
     assert [load.name for load in loads] == ["c1", "c32", "s8"]
     assert all(load.plan(RUNNING, 1).bodies == load.plan(RUNNING, 2).bodies for load in loads)
 
 
 def test_no_prompt_comes_twice_where_a_load_says_so() -> None:
-    base = gateway(QUICK).loads[0]
+    base = requests_of(gateway(QUICK))[0]
     body = chat_body("m", f"{TURN}.1", 4, stream=False)
     load = Load("x", "x", (body,), base.expected, base.pace, base.warm_up)
     sent = [load.warming(RUNNING).bodies[0], *(load.plan(RUNNING, n).bodies[0] for n in (1, 2))]

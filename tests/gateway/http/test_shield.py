@@ -7,7 +7,12 @@ from typing import Any
 import pytest
 
 from helixflow.gateway.http.note import RequestNote, note_of
-from helixflow.gateway.http.shield import BODY_BYTES_MAX_ENV, Shield, middlewares
+from helixflow.gateway.http.shield import (
+    BODY_BYTES_MAX_ENV,
+    SOURCE_HEADER_ENV,
+    Shield,
+    middlewares,
+)
 from helixflow.settings import HttpSettings
 from helixflow.testing.http import HttpAnswer, ask, some_scope
 
@@ -219,4 +224,28 @@ class TestInstallation:
         if environment is not None:
             monkeypatch.setenv(BODY_BYTES_MAX_ENV, environment)
         (middleware,) = middlewares()
-        assert (middleware.cls, middleware.args) == (Shield, (limit,))
+        assert (middleware.cls, middleware.args) == (Shield, (limit, ""))
+
+    def test_the_header_of_the_stacks_own_proxy_comes_from_the_environment(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv(SOURCE_HEADER_ENV, "x-our-source")
+        (middleware,) = middlewares()
+        assert middleware.args[1] == "x-our-source"
+
+
+class TestSource:
+    async def source(self, *headers: tuple[bytes, bytes], named: str = "x-ours") -> Any:
+        inner = Inner()
+        shield = Shield(inner, LIMIT, named)
+        await ask(shield, "POST", "/x", headers=headers, client=("127.0.0.1", 5))
+        assert b"x-ours" not in dict(inner.scope["headers"]) or not named
+        return inner.scope["client"][0]
+
+    async def test_the_address_is_what_our_proxy_wrote_last(self) -> None:
+        assert await self.source((b"x-ours", b"10.0.0.1"), (b"x-ours", b"10.0.0.2")) == "10.0.0.2"
+        assert len(await self.source((b"x-ours", b"1" * 500))) == 64
+
+    async def test_without_it_the_address_is_the_connections(self) -> None:
+        assert await self.source((b"x-forwarded-for", b"10.0.0.1")) == "127.0.0.1"
+        assert await self.source((b"x-ours", b"10.0.0.1"), named="") == "127.0.0.1"

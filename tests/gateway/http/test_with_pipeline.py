@@ -15,6 +15,7 @@ from helixflow.gateway.pipeline import Pipeline
 from helixflow.inference.frame import Frame
 from helixflow.inference.usage import Usage
 from helixflow.settings import GatewaySettings, HttpSettings
+from helixflow.testing.desk import FakeDesk
 from helixflow.testing.gateway import KEY, last_frame
 from helixflow.testing.http import HttpAnswer, ask, exchange_bytes, serving, some_request
 from helixflow.testing.stage import Stage
@@ -24,7 +25,7 @@ GOOD: dict[str, Any] = {"model": "echo-1", "messages": [{"role": "user", "conten
 
 
 def face_of(stage: Stage) -> Any:
-    face = build_face(stage.pipeline, HttpSettings(), GatewaySettings(), SystemClock())
+    face = build_face(stage.pipeline, HttpSettings(), GatewaySettings(), SystemClock(), FakeDesk())
     return Shield(face, 4096)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from fastapi import APIRouter, Request
-from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, Response
 from swagger_ui_bundle import swagger_ui_path
 
 from helixflow.errors import NotFound, Refusal
@@ -32,6 +32,7 @@ ASSETS: Mapping[str, Path] = MappingProxyType(
 )
 """What the page loads, by the name under `/docs/`; nothing else is served there."""
 
+_ASSET_TYPES = {".css": "text/css", ".js": "text/javascript", ".png": "image/png"}
 _PAGE_HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; "
@@ -60,14 +61,18 @@ def router(_: Service) -> APIRouter:
 
     @routes.get(
         "/docs/{asset}",
-        response_class=PlainTextResponse,
-        responses=refusals(Refusal.RESOURCE_NOT_FOUND),
+        response_class=Response,
+        responses={
+            200: {"content": {kind: {} for kind in _ASSET_TYPES.values()}},
+            **refusals(Refusal.RESOURCE_NOT_FOUND),
+        },
     )
     async def docs_asset(asset: str) -> Response:
         """What the page loads."""
         file = ASSETS.get(asset)
         if file is None:
             raise NotFound(Refusal.RESOURCE_NOT_FOUND, f"There is no {asset[:64]!r} here.")
-        return FileResponse(file, headers=_ASSET_HEADERS)
+        kind = _ASSET_TYPES[file.suffix]
+        return FileResponse(file, headers=_ASSET_HEADERS, media_type=kind)
 
     return routes

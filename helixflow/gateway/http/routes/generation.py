@@ -14,8 +14,8 @@ from helixflow.gateway.http.ports import Service
 
 _ELSEWHERE = frozenset(
     {
-        Refusal.METHOD_NOT_ALLOWED, Refusal.RESOURCE_NOT_FOUND, Refusal.ROUTE_NOT_FOUND,
-        Refusal.SLOW_READER,
+        Refusal.CONFLICT, Refusal.METHOD_NOT_ALLOWED, Refusal.PRECONDITION_FAILED,
+        Refusal.RESOURCE_NOT_FOUND, Refusal.ROUTE_NOT_FOUND, Refusal.SLOW_READER,
     }
 )  # fmt: skip
 _REFUSALS = refusals(*(reason for reason in Refusal if reason not in _ELSEWHERE))

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 
 from helixflow.api.models import Model, ModelList
 from helixflow.errors import Refusal, Unauthenticated
+from helixflow.gateway.http.credential import source_of
 from helixflow.gateway.http.note import note_of
 from helixflow.gateway.http.openapi import CLOSED, refusals
 from helixflow.gateway.http.ports import Card, Service
@@ -19,7 +20,8 @@ def router(service: Service) -> APIRouter:
     @routes.get("/v1/models", responses=refusals(*CLOSED))
     async def list_models(request: Request) -> ModelList:
         """The models that exist for this key, in whatever state."""
-        return ModelList(data=[_model(card) for card in service.models(_principal(request))])
+        cards = service.models(_principal(request), source_of(request.scope))
+        return ModelList(data=[_model(card) for card in cards])
 
     @routes.get(
         "/v1/models/{model:path}",
@@ -27,7 +29,7 @@ def router(service: Service) -> APIRouter:
     )
     async def retrieve_model(model: str, request: Request) -> Model:
         """One model by its name or an alias, in whatever state."""
-        return _model(service.model(model, _principal(request)))
+        return _model(service.model(model, _principal(request), source_of(request.scope)))
 
     return routes
 

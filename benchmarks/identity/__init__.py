@@ -1,0 +1,1 @@
+"""What identity costs: callers, stores full of keys, and how soon a revocation holds."""

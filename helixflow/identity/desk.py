@@ -1,0 +1,149 @@
+"""The administration's desk: every administrative operation, as Auth does it for an Ingress.
+
+The Ingress has asked already whether the caller may; the desk asks again, for the place that the
+operation is in: what a role in one project gives does not hold for the organization or for another
+project. Then the organization's policies are asked, except about policies themselves, so that
+nobody is locked out of mending them. A change and its answer are one unit of work.
+
+Failure behavior: refusals come back as answers; with the database away that is `auth_unavailable`.
+A fault of ours is logged with the request id, and the caller is told nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import msgspec
+
+from helixflow.clock import Clock
+from helixflow.crypto.mac import hmac_sha256
+from helixflow.crypto.master_key import KeyRing
+from helixflow.crypto.passwords import Passwords
+from helixflow.errors import NotFound, Refusal, Refused, Unauthenticated
+from helixflow.identity import desk_keys, desk_policies, desk_projects, desk_signing, desk_users
+from helixflow.identity.desk_doors import OPEN_OPERATIONS, Doors
+from helixflow.identity.desk_operation import Services, Shown, Visit, decode
+from helixflow.identity.desk_reach import Reach
+from helixflow.identity.desk_users import password_of
+from helixflow.identity.events import Actor
+from helixflow.identity.grants import Grants
+from helixflow.identity.idempotency import Answer, Joined, Once
+from helixflow.identity.keys import PEPPER_PURPOSE
+from helixflow.identity.login import Login
+from helixflow.identity.passwords import checked
+from helixflow.identity.ports import KeyStore, Store
+from helixflow.identity.signing_keys import SigningKeys
+from helixflow.inference.desk import (
+    DeskAnswer,
+    DeskAnswerWire,
+    DeskCall,
+    DeskCallWire,
+    refusal_wire,
+)
+from helixflow.settings import TokenSettings
+
+_log = logging.getLogger(__name__)
+
+OPERATIONS = {
+    operation.name: operation
+    for group in (desk_keys, desk_policies, desk_projects, desk_signing, desk_users)
+    for operation in group.OPERATIONS
+}
+_OPEN = {operation.name: operation for operation in OPEN_OPERATIONS}
+_REQUEST_PURPOSE = "idempotency-request"
+
+
+class Desk:
+    """Answers `DeskCall`s. For one event loop.
+
+    Args:
+        signing: the keys that sign access tokens.
+        settings: of access tokens.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        keys: KeyStore,
+        ring: KeyRing,
+        settings: TokenSettings,
+        clock: Clock,
+        signing: SigningKeys,
+        passwords: Passwords,
+    ) -> None:
+        self._store = store
+        self._ring = ring
+        self._settings = settings
+        self._clock = clock
+        self._passwords = passwords
+        self._once = Once(store, ring, clock)
+        self._request_key = ring.derive(_REQUEST_PURPOSE)
+        self._reach = Reach(store, clock)
+        login, pepper = Login(store, passwords, clock), ring.derive(PEPPER_PURPOSE)
+        self._doors = Doors(
+            store,
+            Grants(store, keys, signing, login, pepper, settings, clock),
+            signing,
+            self._services(store),
+            passwords,
+            settings,
+        )
+
+    async def handle(self, wire: DeskCallWire) -> DeskAnswerWire:
+        """The answer to a call, or the refusal in its place; nothing is raised."""
+        call = DeskCall.from_wire(wire)
+        try:
+            return (await self.answer(call)).to_wire()
+        except Refused as refused:
+            return refusal_wire(refused)
+        except Exception as error:
+            _log.error("request %s failed", call.request_id, exc_info=error)
+            message = f"The server had an error while processing your request ({call.request_id})."
+            return refusal_wire(Refused(Refusal.INTERNAL_ERROR, message))
+
+    async def answer(self, call: DeskCall) -> DeskAnswer:
+        """What comes of a call. Raises `Refused`."""
+        opened = _OPEN.get(call.operation)
+        if opened is not None:
+            return _answer(await opened.run(self._doors, decode(opened.arguments, call.arguments)))
+        operation = OPERATIONS.get(call.operation)
+        if operation is None:
+            raise NotFound(Refusal.ROUTE_NOT_FOUND, "There is no such operation.")
+        if call.principal is None:
+            raise Unauthenticated(Refusal.MISSING_API_KEY, "You did not provide an API key.")
+        arguments = decode(operation.arguments, call.arguments)
+        actor = await self._reach.admit(operation, arguments, call.principal, call.source)
+        password = password_of(arguments)
+        hashed = None if password is None else await self._passwords.hash(checked(password))
+
+        async def run(store: Store) -> Shown:
+            visit = Visit(self._services(store), actor, call.if_match, hashed)
+            shown: Shown = await operation.run(visit, arguments)
+            return shown
+
+        if not operation.changes:
+            return _answer(await self._store.read(lambda unit: run(Joined(unit))))
+        if call.idempotency_key is None:
+            return _answer(await self._store.write(lambda unit: run(Joined(unit))))
+        return await self._one_time(actor, call, call.idempotency_key, run)
+
+    async def _one_time(self, actor: Actor, call: DeskCall, key: str, run: Any) -> DeskAnswer:
+        async def change(store: Store) -> Answer:
+            answer = _answer(await run(store))
+            return Answer(200, msgspec.json.encode((answer.etag, answer.body.decode())))
+
+        # Under a key, because it may hold a password, and only a plain hash of it is stored.
+        asked = "\n".join((call.operation, call.if_match or "")).encode("utf-8", "replace")
+        request = hmac_sha256(self._request_key, asked + b"\n" + call.arguments)
+        answer = await self._once.run(actor, key, request, change)
+        etag, body = msgspec.json.decode(answer.body, type=tuple[str | None, str])
+        return DeskAnswer(body.encode(), etag)
+
+    def _services(self, store: Store) -> Services:
+        return Services(store, self._ring, self._settings, self._clock)
+
+
+def _answer(shown: Shown) -> DeskAnswer:
+    return DeskAnswer(msgspec.json.encode(shown.body), shown.etag)

@@ -1,0 +1,302 @@
+"""A whole platform in one process: shield, face, pipeline, identity, store and an echo engine.
+
+    async with Platform.open(home) as platform:
+        tenant = await platform.tenant("one")
+        answer = await platform.ask("GET", "/v1/models", tenant.project_key)
+
+Everything is the real thing but the calls between processes, of which only the wires are left, and
+the clock, which the test turns. Called through ASGI (`ask`), or served on a socket
+(`testing.http.serving(platform.app)`).
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import urllib.parse
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from argon2 import PasswordHasher
+
+from helixflow.clock import SystemClock
+from helixflow.crypto.passwords import Passwords
+from helixflow.crypto.secret import Secret
+from helixflow.engine.echo import EchoEngine
+from helixflow.engine.replica import ModelReplica
+from helixflow.gateway.http.app import build_app, build_face
+from helixflow.gateway.http.shield import Shield
+from helixflow.gateway.pipeline import Pipeline
+from helixflow.identity.api_keys import ApiKeys, KeyWish
+from helixflow.identity.authenticator import Authenticator
+from helixflow.identity.events import Actor
+from helixflow.identity.grants import Grants
+from helixflow.identity.invites import Invites
+from helixflow.identity.keys import PEPPER_PURPOSE
+from helixflow.identity.last_used import LastUsed
+from helixflow.identity.login import Login
+from helixflow.identity.office import Office
+from helixflow.identity.permissions import Permission, Role
+from helixflow.identity.policies import Policies
+from helixflow.identity.policy_copies import PolicyCopies
+from helixflow.identity.ports import PolicySet, Unit, Verdict
+from helixflow.identity.projects import Projects
+from helixflow.identity.records import Organization, Project
+from helixflow.identity.service_accounts import ServiceAccounts
+from helixflow.identity.signing_keys import Signer, SigningKeys
+from helixflow.identity.users import Users
+from helixflow.ids import OrganizationId, ProjectId, mint_organization_id, mint_project_id
+from helixflow.inference.desk import DeskAnswer, DeskCall
+from helixflow.inference.frame import Frame
+from helixflow.inference.request import EngineRequest
+from helixflow.limits.ports import Unlimited
+from helixflow.settings import Settings
+from helixflow.signals import NullSignals
+from helixflow.storage.prepare import Prepared, prepare
+from helixflow.testing.clock import ManualClock
+from helixflow.testing.gateway import some_catalog, some_spec
+from helixflow.testing.http import HttpAnswer, ask
+
+T = TypeVar("T")
+
+MODEL = "echo-1"
+PASSWORD = "correct horse battery staple"  # noqa: S105 (of people that exist in a test alone)
+_CALL_S = 10.0
+_CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+
+def wired(value: T) -> T:
+    """What arrives in another process."""
+    arrived: T = pickle.loads(pickle.dumps(value))  # noqa: S301 (made one line above)
+    return arrived
+
+
+@dataclass
+class Tenant:
+    """An organization with one credential of every kind.
+
+    Attributes:
+        project_key, service_key, admin_key: texts.
+        account: the id of the service account that has `service_key`.
+        people: ids of users by their role in the organization; their password is `PASSWORD`.
+    """
+
+    organization: OrganizationId
+    project: ProjectId
+    project_key: str = ""
+    service_key: str = ""
+    admin_key: str = ""
+    account: str = ""
+    people: dict[Role, str] = field(default_factory=dict)
+
+    def email(self, role: Role) -> str:
+        """The address of the person with this role."""
+        return f"{role}@{self.organization.replace('_', '-')}.test".lower()
+
+
+class Platform:
+    """See the module. Services (`projects`, `keys`, ...) make what a test needs without HTTP."""
+
+    def __init__(self, prepared: Prepared, clock: ManualClock, settings: Settings) -> None:
+        self.prepared = prepared
+        self.clock = clock
+        self.settings = settings
+        self.passwords = Passwords(hasher=_CHEAP)
+        identity, stores, ring = settings.identity, prepared.stores, prepared.ring
+        self.office = Office(
+            store=stores.units, keys=stores.keys, purge=stores.purge, ring=ring, settings=identity,
+            clock=clock, passwords=self.passwords,
+        )  # fmt: skip
+        store, pepper = self.office.store, ring.derive(PEPPER_PURPOSE)
+        self.projects = Projects(store, clock)
+        self.keys = ApiKeys(store, pepper, clock)
+        self.accounts = ServiceAccounts(store, self.keys, clock)
+        self.users = Users(store, clock)
+        self.policies = Policies(store, clock)
+        self.invites = Invites(store, self.users, ring, clock)
+        self.signing = SigningKeys(store, ring, identity.tokens, clock)
+        self.grants = Grants(
+            store, stores.keys, self.signing, Login(store, self.passwords, clock), pepper,
+            identity.tokens, clock,
+        )  # fmt: skip
+        auth = _Auth(self.office)
+        self.authenticator = Authenticator(
+            auth, identity, clock, NullSignals(), call_s=_CALL_S, tokens=auth.verify_token
+        )
+        spec = some_spec(MODEL)
+        self.pipeline = Pipeline(
+            authenticator=self.authenticator,
+            policies=PolicyCopies(auth, sets_max=64, call_s=_CALL_S),
+            last_used=LastUsed(clock),
+            catalog=some_catalog(),
+            limiter=Unlimited(),
+            dispatcher=_EchoDispatcher(ModelReplica(spec, EchoEngine(spec))),
+            settings=settings.gateway,
+            clock=SystemClock(),
+            signals=NullSignals(),
+        )
+        self.routes = build_app(self.pipeline, auth).routes
+        face = build_face(self.pipeline, settings.http, settings.gateway, SystemClock(), auth)
+        self.app = Shield(face, settings.http.body_bytes_max)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, home: Path, *, clock: ManualClock | None = None, **settings: Any
+    ) -> AsyncIterator[Platform]:
+        """A platform in a home folder; what it leaves there, the next one finds."""
+        tree = Settings.of(settings)
+        clock = clock or ManualClock()
+        prepared = await prepare(tree.storage, home, clock, {})
+        try:
+            platform = cls(prepared, clock, tree)
+            await platform.office.start()
+            yield platform
+            await platform.authenticator.aclose()
+        finally:
+            await prepared.stores.database.close()
+
+    async def tenant(self, name: str) -> Tenant:
+        """A fresh organization with a project, a key of each kind and a person in every role."""
+        now = self.clock.now()
+        tenant = Tenant(mint_organization_id(), mint_project_id())
+
+        async def found(unit: Unit) -> None:
+            await unit.organizations.add(Organization(tenant.organization, name, now))
+            await unit.projects.add(Project(tenant.project, tenant.organization, name, now))
+
+        await self.prepared.stores.units.write(found)
+        actor, place = self.owner(tenant), tenant.project
+        key = await self.keys.create(actor, place, KeyWish(f"{name}'s project"))
+        admin = await self.keys.create(actor, None, KeyWish(f"{name}'s administration"))
+        account = await self.accounts.create(actor, place, f"{name}'s robot")
+        tenant.project_key = key.secret.reveal()
+        tenant.admin_key = admin.secret.reveal()
+        tenant.service_key = account.issued.secret.reveal()
+        tenant.account = account.account.id
+        hashed = await self.passwords.hash(Secret(PASSWORD))
+        for role in Role:
+            user = await self.users.create(actor, tenant.email(role), role.value, role, hashed)
+            tenant.people[role] = user.id
+        return tenant
+
+    def owner(self, tenant: Tenant) -> Actor:
+        """Somebody who may do everything in an organization, for making what a test needs."""
+        return Actor(tenant.organization, "a test", frozenset(Permission))
+
+    async def token(self, tenant: Tenant, role: Role, project: ProjectId | None = None) -> str:
+        """An access token of the person with this role in the organization."""
+        return await self.token_of(tenant, tenant.email(role), project)
+
+    async def token_of(self, tenant: Tenant, email: str, project: ProjectId | None = None) -> str:
+        """An access token of somebody whose password is `PASSWORD`."""
+        granted = await self.grants.password(
+            tenant.organization, project or tenant.project, email, Secret(PASSWORD)
+        )
+        return granted.access.reveal()
+
+    async def revoke_token(self, token: str) -> None:
+        """End an access token before its time."""
+        await self.grants.revoke(Secret(token))
+
+    async def signer(self) -> Signer:
+        """The key that signs access tokens now."""
+        return await self.signing.signer()
+
+    async def revision(self) -> int:
+        """The identity revision; what raises it was a change."""
+        return await self.office.revision()
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        credential: str | None = None,
+        body: Any = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        form: Mapping[str, str] | None = None,
+        source: str = "203.0.113.7",
+    ) -> HttpAnswer:
+        """One request; `body` becomes JSON unless it is bytes, `path` may have a query.
+
+        The Ingress learns of every change first, as it does within `revision_poll_s`.
+        """
+        await self.authenticator.poll_revision()
+        data = b"" if body is None else body if isinstance(body, bytes) else _json(body)
+        sent = {"content-type": "application/json"} if body is not None else {}
+        if form is not None:
+            data = urllib.parse.urlencode(form).encode()
+            sent = {"content-type": "application/x-www-form-urlencoded"}
+        if credential is not None:
+            sent["authorization"] = f"Bearer {credential}"
+        sent |= {"content-length": str(len(data)), **(headers or {})}
+        target, _, query = path.partition("?")
+        return await ask(
+            self.app,
+            method,
+            urllib.parse.unquote(target),
+            headers=[(name.encode(), _latin(value)) for name, value in sent.items()],
+            pieces=[data],
+            query_string=query.encode(),
+            raw_path=target.encode(),
+            client=(source, 40_000),
+        )
+
+
+class _Auth:
+    """Auth as an Ingress has it: what comes and goes was a plain tuple in between."""
+
+    def __init__(self, office: Office) -> None:
+        self._office = office
+
+    async def verify(self, digest: bytes) -> Verdict:
+        """See `Authority.verify`."""
+        verdict = await self._office.verify(wired(digest))
+        return Verdict.from_wire(wired(verdict.to_wire()))
+
+    async def verify_token(self, token: str) -> Verdict:
+        """See `AskAboutToken`."""
+        verdict = await self._office.verify_token(wired(token))
+        return Verdict.from_wire(wired(verdict.to_wire()))
+
+    async def revision(self) -> int:
+        """See `Authority.revision`."""
+        return wired(await self._office.revision())
+
+    async def policies(self, organization: OrganizationId, project: ProjectId) -> PolicySet:
+        """See `PolicySource.policies`."""
+        told = await self._office.policies(organization, project)
+        return PolicySet.from_wire(wired(told.to_wire()))
+
+    async def call(self, call: DeskCall) -> DeskAnswer:
+        """See `gateway.ports.Desk.call`."""
+        return DeskAnswer.from_wire(wired(await self._office.desk.handle(wired(call.to_wire()))))
+
+
+class _EchoDispatcher:
+    """`Dispatcher` with one replica in this process."""
+
+    def __init__(self, replica: ModelReplica) -> None:
+        self._replica = replica
+
+    async def unary(self, request: EngineRequest) -> Frame:
+        """See `Dispatcher.unary`."""
+        return Frame.from_wire(wired(await self._replica.unary(wired(request.to_wire()))))
+
+    async def stream(self, request: EngineRequest) -> AsyncGenerator[Frame, None]:
+        """See `Dispatcher.stream`."""
+        async with aclosing(self._replica.stream(wired(request.to_wire()))) as frames:
+            async for frame in frames:
+                yield Frame.from_wire(wired(frame))
+
+
+def _json(body: Any) -> bytes:
+    return json.dumps(body).encode()
+
+
+def _latin(value: str) -> bytes:
+    return value.encode("latin-1")
