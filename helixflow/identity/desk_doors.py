@@ -103,8 +103,11 @@ async def _revoke(doors: Doors, asked: Token) -> Shown:
 
 
 async def _accept(doors: Doors, asked: Acceptance) -> Shown:
+    invitation, invites = Secret(asked.invitation), doors.services.invites
+    # Hashing is dear on purpose: strangers must not be able to ask for it.
+    invites.require_genuine(invitation)
     hashed = await doors.passwords.hash(checked(Secret(asked.password)))
-    user = await doors.services.invites.accept(Secret(asked.invitation), hashed)
+    user = await invites.accept(invitation, hashed)
     return Shown({"object": "organization.user", "id": user.id, "email": user.email})
 
 

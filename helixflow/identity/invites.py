@@ -85,6 +85,10 @@ class Invites:
         held = await self.get(actor, invite)
         await self._users.remove(actor, held.id)
 
+    def require_genuine(self, text: Secret) -> None:
+        """Raises `Unauthenticated` for a text that we never made; no store is asked."""
+        self._opened(text)
+
     async def accept(self, text: Secret, password_hash: str) -> User:
         """Choose the password. Raises `Unauthenticated`."""
         organization, user_id = self._opened(text)

@@ -164,12 +164,14 @@ class Users:
 
     async def _with_password(self, unit: Unit, user: User, password_hash: str) -> User:
         """The user with another password; who got tokens for the one before must sign in again."""
-        now = self._clock.now()
-        for token in await unit.refresh_tokens.where(
-            user.organization, subject=user.id, revoked_at=None
+        tokens, now = unit.refresh_tokens, self._clock.now()
+        # Each living family has one link that was not used yet; its first link ends all of it.
+        for last in await tokens.where(
+            user.organization, subject=user.id, used_at=None, revoked_at=None
         ):
-            if token.id == token.family:
-                await unit.refresh_tokens.put(replace(token, revoked_at=now))
+            first = await tokens.get(user.organization, last.family)
+            if first is not None and first.revoked_at is None:
+                await tokens.put(replace(first, revoked_at=now))
         return replace(user, password=password_hash, failures=0, locked_until=None)
 
     async def _membership(
