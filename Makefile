@@ -25,7 +25,7 @@ test: install ## Run the test suite with the coverage gate
 	@$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term $(ARGS)
 
 test-full: install ## Run everything, the slow tests too
-	@$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+	@HELIXFLOW_EXAMPLES=full $(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
 
 lint: install ## Check style, types, secrets and import arrows
 	@$(BIN)/ruff check .

@@ -79,7 +79,7 @@ def _checked_digest(file: Path, expected: str, models_dir: Path) -> str:
 
 def _write(file: Path, record: dict[str, object]) -> None:
     """Replace a small file in one step."""
-    partial = file.with_name(f"{file.name}.{os.getpid()}")
+    partial = file.with_name(f"{file.name}.{os.getpid()}.{os.urandom(4).hex()}")
     partial.write_text(json.dumps(record), encoding="ascii")
     partial.rename(file)
 

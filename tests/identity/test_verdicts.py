@@ -218,4 +218,4 @@ class Revocations(RuleBasedStateMachine):
 
 
 TestRevocations = Revocations.TestCase
-TestRevocations.settings = settings(max_examples=60, deadline=None)
+TestRevocations.settings = settings(max_examples=30, deadline=None)

@@ -14,7 +14,7 @@ from helixflow.gateway.body import parse
 from helixflow.inference.request import Operation, ParsedBody
 
 OPERATIONS = st.sampled_from(Operation)
-QUICK = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 class EngineSide(BaseModel):

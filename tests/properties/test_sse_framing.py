@@ -13,7 +13,7 @@ documents = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(deadline=None)
 @given(documents, st.lists(st.integers(0, 400), max_size=12), st.booleans())
 def test_events_are_read_back_however_the_bytes_are_cut(
     trees: list[dict[str, str]], cuts: list[int], with_carriage_returns: bool
@@ -28,7 +28,7 @@ def test_events_are_read_back_however_the_bytes_are_cut(
     assert read == [*sent, b"[DONE]"]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=50), max_size=8))
 def test_any_bytes_can_be_fed_and_nothing_grows_past_the_bound(pieces: list[bytes]) -> None:
     decoder = Decoder(pending_bytes_max=64)
