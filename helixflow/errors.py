@@ -8,8 +8,8 @@
         ├── Unauthenticated    no credential, or one that is not valid
         ├── Forbidden          a valid credential that may not do this
         ├── NotFound           nothing of that name that this caller may see
-    ├── Conflict           it does not go with what is there already
-    ├── PreconditionFailed it is no longer what the caller saw
+        ├── Conflict           it does not go with what is there already
+        ├── PreconditionFailed it is no longer what the caller saw
         ├── TooLarge           the body or the prompt is over a limit
         ├── QuotaExceeded      the caller's limit is used up; `retry_after_s` says until when
         ├── Overloaded         a bounded queue is full
@@ -23,6 +23,7 @@ Errors carry facts, never status codes: each protocol chooses its own form in on
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self, TypeAlias
 
@@ -43,6 +44,7 @@ class Refusal(StrEnum):
     INVALID_JSON = "invalid_json"
     INVALID_TYPE = "invalid_type"
     INVALID_VALUE = "invalid_value"
+    LIMITS_UNAVAILABLE = "limits_unavailable"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     MISSING_API_KEY = "missing_api_key"
     MISSING_PARAMETER = "missing_required_parameter"
@@ -57,6 +59,7 @@ class Refusal(StrEnum):
     RESOURCE_NOT_FOUND = "resource_not_found"
     ROUTE_NOT_FOUND = "route_not_found"
     SLOW_READER = "slow_reader"
+    TELEMETRY_UNAVAILABLE = "telemetry_unavailable"
     UNSUPPORTED_PARAMETER = "unsupported_parameter"
 
 
@@ -72,8 +75,34 @@ class ModelLoadError(HelixFlowError):
     """A model cannot be brought up; the message is shown to operators and to callers (503)."""
 
 
-RefusalWire: TypeAlias = tuple[str, str, str | None, float | None]
-"""`(reason, message, param, retry_after_s)`: a refusal between processes."""
+BreachWire: TypeAlias = tuple[str, str, float, float, float]
+RefusalWire: TypeAlias = (
+    tuple[str, str, str | None, float | None]
+    | tuple[str, str, str | None, float | None, BreachWire]
+)
+"""`(reason, message, param, retry_after_s)`, and the breach of a limit where there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """The limit that a request would have passed.
+
+    Attributes:
+        name: its name (`requests_per_minute`).
+        scope: whose use it counts (`project=proj_...`, `key=key_...,model=m`).
+        limit: how much it allows: requests, tokens, requests at a time, US dollars.
+        current: how much of it is used or reserved.
+        reset_s: seconds until nothing of it is used, if nothing more is.
+    """
+
+    name: str
+    scope: str
+    limit: float
+    current: float
+    reset_s: float
+
+    def to_wire(self) -> BreachWire:
+        return (self.name, self.scope, self.limit, self.current, self.reset_s)
 
 
 class Refused(HelixFlowError):
@@ -84,6 +113,7 @@ class Refused(HelixFlowError):
         message: one sentence for a person; never holds a secret or another tenant's facts.
         param: the offending field in OpenAI's notation (`messages[0].role`), where there is one.
         retry_after_s: seconds after which the same request may succeed, where that is known.
+        breach: the limit that it would have passed, where that is the reason.
     """
 
     def __init__(
@@ -93,16 +123,19 @@ class Refused(HelixFlowError):
         *,
         param: str | None = None,
         retry_after_s: float | None = None,
+        breach: Breach | None = None,
     ) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
         self.param = param
         self.retry_after_s = retry_after_s
+        self.breach = breach
 
     def to_wire(self) -> RefusalWire:
         """The refusal as a plain tuple, for another process."""
-        return (self.reason.value, self.message, self.param, self.retry_after_s)
+        plain = (self.reason.value, self.message, self.param, self.retry_after_s)
+        return plain if self.breach is None else (*plain, self.breach.to_wire())
 
     @staticmethod
     def from_wire(wire: RefusalWire) -> Refused:
@@ -111,13 +144,14 @@ class Refused(HelixFlowError):
         A reason that this version does not know (a model app may be newer than its caller)
         becomes `internal_error` and keeps its message.
         """
-        name, message, param, retry_after_s = wire
+        name, message, param, retry_after_s = wire[:4]
+        breach = Breach(*wire[4]) if len(wire) > 4 else None
         try:
             reason = Refusal(name)
         except ValueError:
             reason = Refusal.INTERNAL_ERROR
         kind = _KINDS.get(reason, Refused)
-        return kind(reason, message, param=param, retry_after_s=retry_after_s)
+        return kind(reason, message, param=param, retry_after_s=retry_after_s, breach=breach)
 
     def __reduce__(self) -> tuple[object, tuple[RefusalWire]]:
         return (Refused.from_wire, (self.to_wire(),))
@@ -185,6 +219,7 @@ _KINDS: dict[Refusal, type[Refused]] = {
     Refusal.INVALID_JSON: InvalidRequest,
     Refusal.INVALID_TYPE: InvalidRequest,
     Refusal.INVALID_VALUE: InvalidRequest,
+    Refusal.LIMITS_UNAVAILABLE: Unavailable,
     Refusal.METHOD_NOT_ALLOWED: InvalidRequest,
     Refusal.MISSING_API_KEY: Unauthenticated,
     Refusal.MISSING_PARAMETER: InvalidRequest,
@@ -199,5 +234,6 @@ _KINDS: dict[Refusal, type[Refused]] = {
     Refusal.RESOURCE_NOT_FOUND: NotFound,
     Refusal.ROUTE_NOT_FOUND: NotFound,
     Refusal.SLOW_READER: Unavailable,
+    Refusal.TELEMETRY_UNAVAILABLE: Unavailable,
     Refusal.UNSUPPORTED_PARAMETER: InvalidRequest,
 }

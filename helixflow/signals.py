@@ -6,6 +6,8 @@ signal that cannot be kept is dropped, the request goes on.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, TypeAlias
 
@@ -26,6 +28,37 @@ Labels: TypeAlias = tuple[tuple[str, str], ...]
 """Label names and values. Never a tenant, user, key or request id."""
 
 
+Fact: TypeAlias = str | int | float | bool | None
+
+
+class EventKind(StrEnum):
+    """What is journaled: kept until every sink has it, also over the death of the process."""
+
+    ADMINISTRATION = "administration"
+    AUTHENTICATION_FAILED = "authentication.failed"
+    AUTHORIZATION_DENIED = "authorization.denied"
+    REQUEST_ADMITTED = "request.admitted"
+    REQUEST_ENDED = "request.ended"
+    REQUEST_GENERATED = "request.generated"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened and must not be lost.
+
+    Attributes:
+        kind: what.
+        at: epoch seconds.
+        id: of what it happened to: the request's id, or the administrative event's own.
+        facts: the rest, by the names that the kind's sinks read. Never a secret, never content.
+    """
+
+    kind: EventKind
+    at: float
+    id: str
+    facts: Mapping[str, Fact]
+
+
 class Signals(Protocol):
     """Where a part reports what happens in it."""
 
@@ -37,6 +70,14 @@ class Signals(Protocol):
         """Put a value (in the metric's unit) into a histogram."""
         ...
 
+    def gauge(self, metric: Metric, value: float, labels: Labels = ()) -> None:
+        """Say what a level is right now."""
+        ...
+
+    def record(self, event: Event) -> None:
+        """Journal an event. It reaches every sink at least once."""
+        ...
+
 
 class NullSignals:
     """Keeps nothing."""
@@ -46,3 +87,9 @@ class NullSignals:
 
     def observe(self, metric: Metric, value: float, labels: Labels = ()) -> None:
         """See `Signals.observe`."""
+
+    def gauge(self, metric: Metric, value: float, labels: Labels = ()) -> None:
+        """See `Signals.gauge`."""
+
+    def record(self, event: Event) -> None:
+        """See `Signals.record`."""

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helixflow.errors import (
+    Breach,
     DeadlineExceeded,
     HelixFlowError,
     InvalidRequest,
@@ -74,3 +75,11 @@ def test_a_reason_decides_the_class_whatever_it_was_raised_as() -> None:
     assert isinstance(Refused.from_wire(raised.to_wire()), InvalidRequest)
     lost = Refused(Refusal.ENGINE_DIED, "lost")
     assert isinstance(Refused.from_wire(lost.to_wire()), Unavailable)
+
+
+def test_a_breach_of_a_limit_crosses_a_process_border() -> None:
+    breach = Breach("requests_per_minute", "key=key_1", 100, 100, 12.5)
+    refused = QuotaExceeded(Refusal.RATE_LIMIT_EXCEEDED, "No.", retry_after_s=1.0, breach=breach)
+    back = Refused.from_wire(refused.to_wire())
+    assert isinstance(back, QuotaExceeded)
+    assert back.breach == breach

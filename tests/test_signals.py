@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import re
 
-from helixflow.signals import Metric, NullSignals, Signals
+from helixflow.signals import Event, EventKind, Metric, NullSignals, Signals
 from helixflow.testing.signals import RecordingSignals
 
 
@@ -11,10 +11,15 @@ def test_a_metrics_name_ends_with_its_unit() -> None:
         assert re.fullmatch(r"helixflow_[a-z_]+_(total|seconds|bytes)", metric.value)
 
 
+_EVENT = Event(EventKind.REQUEST_ENDED, 1.0, "req_1", {"model": "echo-1"})
+
+
 def test_null_signals_keep_nothing() -> None:
     signals: Signals = NullSignals()
     signals.count(Metric.REQUESTS, (("outcome", "ok"),), 2)
     signals.observe(Metric.REQUEST_SECONDS, 0.5)
+    signals.gauge(Metric.REQUESTS, 1.0)
+    signals.record(_EVENT)
 
 
 def test_recorded_signals_can_be_read() -> None:
@@ -26,4 +31,8 @@ def test_recorded_signals_can_be_read() -> None:
     assert signals.counts[Metric.REQUESTS, labels] == 3
     assert signals.labels(Metric.REQUESTS) == [{"outcome": "ok"}]
     assert signals.labels(Metric.TOKENS) == []
+    signals.gauge(Metric.REQUESTS, 4.0, labels)
+    signals.record(_EVENT)
+    assert signals.gauges == {(Metric.REQUESTS, labels): 4.0}
+    assert signals.events == [_EVENT]
     assert signals.observed == [(Metric.REQUEST_SECONDS, 0.5, ())]

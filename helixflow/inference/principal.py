@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from helixflow.ids import KeyId, OrganizationId, ProjectId
+from helixflow.inference.quota import Quota, QuotaWire, Share, ShareWire
 
 PrincipalWire: TypeAlias = tuple[
     int,
@@ -17,9 +18,12 @@ PrincipalWire: TypeAlias = tuple[
     tuple[str, ...] | None,
     str,
     tuple[str, ...],
+    str,
+    tuple[QuotaWire, ...],
+    ShareWire,
 ]
 
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,9 @@ class Principal:
         models: names of the models it may see; None means all of its organization's.
         policies: the fingerprint of the policies that hold for it; empty where there are none.
         claims: what its access token says, each as `name=value`, for policies.
+        subject: the user's or the service account's id; empty for a key that belongs to nobody.
+        quotas: the limits that hold for it.
+        share: its organization's share of a contended model.
     """
 
     organization: OrganizationId
@@ -45,6 +52,9 @@ class Principal:
     models: frozenset[str] | None = None
     policies: str = ""
     claims: frozenset[str] = frozenset()
+    subject: str = ""
+    quotas: tuple[Quota, ...] = ()
+    share: Share = field(default_factory=Share)
 
     def may_see(self, model: str) -> bool:
         """Whether a model of that name exists for this caller."""
@@ -55,12 +65,16 @@ class Principal:
         permissions, claims = tuple(sorted(self.permissions)), tuple(sorted(self.claims))
         return (
             _VERSION, self.organization, self.project, self.key, self.name, permissions, models,
-            self.policies, claims,
+            self.policies, claims, self.subject,
+            tuple(quota.to_wire() for quota in self.quotas), self.share.to_wire(),
         )  # fmt: skip
 
     @staticmethod
     def from_wire(wire: PrincipalWire) -> Principal:
-        _, organization, project, key, name, permissions, models, policies, claims = wire
+        (
+            _, organization, project, key, name, permissions, models, policies, claims, subject,
+            quotas, share,
+        ) = wire  # fmt: skip
         return Principal(
             OrganizationId(organization),
             ProjectId(project),
@@ -70,4 +84,7 @@ class Principal:
             None if models is None else frozenset(models),
             policies,
             frozenset(claims),
+            subject,
+            tuple(Quota.from_wire(quota) for quota in quotas),
+            Share.from_wire(share),
         )

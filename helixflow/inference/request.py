@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from helixflow.ids import RequestId
 from helixflow.inference.deadline import Deadline
+from helixflow.inference.quota import ServiceClass
 
 
 class Operation(StrEnum):
@@ -76,9 +77,11 @@ class ParsedBody:
     schema_param: str = "response_format"
 
 
-EngineRequestWire: TypeAlias = tuple[int, str, str, bytes, str, bool, str, float]
+EngineRequestWire: TypeAlias = tuple[
+    int, str, str, bytes, str, bool, str, float, str, float, str, int
+]
 
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,11 @@ class EngineRequest:
         stream: whether to answer with SSE.
         tenant: salts the prefix cache, so that one tenant's prompts cannot be probed by another.
         timeout_s: seconds that are left for the whole answer.
+        holder: the Ingress process that answers the client, by its random id; whose concurrency
+            slots count it.
+        weight: the tenant's share of a contended replica.
+        service_class: how urgent it is.
+        tokens: the estimate of the tokens that it will take, the prompt included.
     """
 
     request_id: RequestId
@@ -102,16 +110,25 @@ class EngineRequest:
     stream: bool
     tenant: str
     timeout_s: float
+    holder: str = ""
+    weight: float = 1.0
+    service_class: ServiceClass = ServiceClass.STANDARD
+    tokens: int = 0
 
     def to_wire(self) -> EngineRequestWire:
         return (
             _VERSION, self.request_id, self.operation.value, self.body, self.model, self.stream,
-            self.tenant, self.timeout_s,
+            self.tenant, self.timeout_s, self.holder, self.weight, self.service_class.value,
+            self.tokens,
         )  # fmt: skip
 
     @staticmethod
     def from_wire(wire: EngineRequestWire) -> EngineRequest:
-        _, request_id, operation, body, model, stream, tenant, timeout_s = wire
+        (
+            _, request_id, operation, body, model, stream, tenant, timeout_s, holder, weight,
+            service_class, tokens,
+        ) = wire  # fmt: skip
         return EngineRequest(
-            RequestId(request_id), Operation(operation), body, model, stream, tenant, timeout_s
-        )
+            RequestId(request_id), Operation(operation), body, model, stream, tenant, timeout_s,
+            holder, weight, ServiceClass(service_class), tokens,
+        )  # fmt: skip

@@ -1,15 +1,23 @@
-"""What the pipeline needs of the limits: reserve before the engine runs, settle after.
+"""What the pipeline needs of the limits, and what the limits need of their store.
 
-A reservation is made from an estimate in one step, all counters or none, and settled exactly once
-with the truth, in `finally`. `Unlimited` is the limiter of a platform without limits.
+A reservation is made from an estimate in one synchronous step, all counters or none, and settled
+exactly once with the truth, in `finally`. `Unlimited` is the limiter of a platform without limits.
+
+The store hands out leases. A lease is an amount of one counter that one holder (an Ingress process,
+by a random id per start) may spend without asking. It counts in every window from its grant until
+its end; then what was spent of it is booked in the slot of its end. `End` says how much: it is an
+absolute amount, may be said again, and replaces what was booked before; a lease that ends by its
+time is booked whole until its holder says better. A holder has one exchange in flight at a time.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from helixflow.ids import RequestId
+from helixflow.errors import HelixFlowError
+from helixflow.ids import OrganizationId, RequestId
 from helixflow.inference.model_spec import ModelSpec
 from helixflow.inference.principal import Principal
 from helixflow.inference.request import ParsedBody
@@ -24,8 +32,16 @@ class Reservation(Protocol):
         """What the caller is told about its limits (`x-ratelimit-...`), lower-case names."""
         ...
 
+    @property
+    def tokens(self) -> int:
+        """The tokens that the request is expected to take, prompt and answer."""
+        ...
+
     def settle(self, usage: Usage | None) -> None:
-        """Book what was really used and give the rest back; None books the whole estimate."""
+        """Book what was really used and give the rest back; None books the whole estimate.
+
+        Only the first call counts.
+        """
         ...
 
 
@@ -35,13 +51,119 @@ class Limiter(Protocol):
     async def reserve(
         self, request_id: RequestId, principal: Principal, spec: ModelSpec, body: ParsedBody
     ) -> Reservation:
-        """Take what the request may use, or raise `QuotaExceeded` and take nothing."""
+        """Take what the request may use, or take nothing.
+
+        Raises `QuotaExceeded` (with its `breach`) where a limit is used up, and `Unavailable`
+        (`limits_unavailable`) where nobody can tell.
+        """
+        ...
+
+
+class LimitStoreAway(HelixFlowError):
+    """The store of the limits does not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class CounterId:
+    """A counter of an organization.
+
+    Attributes:
+        organization: whose; all counters of a request belong to one organization.
+        name: a `LimitName`.
+        scope: whose use it counts: `organization`, `key=key_...`, `model=m,project=proj_...`.
+    """
+
+    organization: OrganizationId
+    name: str
+    scope: str
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How much of a lease was spent, in all. `lease` is the holder's own number for it."""
+
+    lease: int
+    spent: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a holder wants of one counter.
+
+    For a windowed counter, `ends` end leases and `lease` begins another one, where it is not 0.
+    For `concurrent_requests` there are no leases: `need` is what the holder has in use (and is
+    about to use), `want` what it would like to have; both are levels and replace what it had, also
+    downwards. A level lives as long as its holder.
+
+    Attributes:
+        counter: which.
+        limit: how much it allows, as the holder knows it.
+        lease: the number of the lease that is to begin, unique for this holder; 0 for none.
+        need: what is needed at least; the group is refused where it is not there. 0 takes what is
+            easy to have.
+        want: the most that is of use, at least `need`.
+        life_s: how long the lease should live.
+        ends: leases of this counter that ended, or whose amount is known better.
+    """
+
+    counter: CounterId
+    limit: int
+    lease: int = 0
+    need: int = 0
+    want: int = 0
+    life_s: float = 0.0
+    ends: tuple[End, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What the store gave for an `Ask`.
+
+    Attributes:
+        amount: of the lease that began, or the level that the holder has; 0 where it got none.
+        life_s: how long the lease lives, from the answer; the holder counts from asking.
+        remaining: what is left in the limit beside all leases and levels. Never below 0.
+        reset_s: seconds until nothing of the limit is used, if nothing more is.
+        retry_after_s: for a `need` that was not met: seconds until it can be, at the earliest.
+    """
+
+    amount: int
+    life_s: float
+    remaining: int
+    reset_s: float
+    retry_after_s: float = 0.0
+
+
+class LimitStore(Protocol):
+    """Holds all counters. `limits/memory.py` and `limits/redis.py` implement it.
+
+    Every call has a deadline of its own and raises `LimitStoreAway` when it passes.
+    """
+
+    async def exchange(
+        self, holder: str, groups: Sequence[Sequence[Ask]]
+    ) -> list[tuple[Grant, ...]]:
+        """Book ends and give leases: a tuple of grants per group, in the order of its asks.
+
+        The asks of a group belong to one organization and name different counters. Ends are booked
+        in any case; leases begin for all asks of a group or, where one `need` is not met, for none.
+        Counts as a sign of life of the holder, also without groups.
+        """
+        ...
+
+    async def silent(self, after_s: float) -> list[str]:
+        """Holders that have levels and gave no sign of life for `after_s` seconds."""
+        ...
+
+    async def bury(self, holder: str) -> None:
+        """Free all levels of a holder that is gone; its leases end by their time."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class _Free:
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    tokens: int = 0
 
     def settle(self, usage: Usage | None) -> None:
         """Nothing was held."""

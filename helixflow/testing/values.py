@@ -19,6 +19,7 @@ from helixflow.inference.model_spec import (
     SourceKind,
 )
 from helixflow.inference.principal import Principal
+from helixflow.inference.quota import LimitName, Quota, Scope, ServiceClass, Share
 from helixflow.inference.request import EngineRequest, Operation
 from helixflow.inference.usage import Usage
 
@@ -56,6 +57,19 @@ principals = st.builds(
     st.none() | st.frozensets(_texts, max_size=4),
     _texts,
     st.frozensets(_texts, max_size=4),
+    _texts,
+    st.lists(
+        st.builds(
+            Quota,
+            st.sampled_from(LimitName),
+            st.lists(st.sampled_from(Scope), max_size=2).map(tuple),
+            _counts,
+            st.booleans(),
+            _names,
+        ),
+        max_size=3,
+    ).map(tuple),
+    st.builds(Share, _amounts, st.sampled_from(ServiceClass)),
 )
 engine_requests = st.builds(
     EngineRequest,
@@ -66,6 +80,10 @@ engine_requests = st.builds(
     st.booleans(),
     _texts,
     _amounts,
+    _names,
+    _amounts,
+    st.sampled_from(ServiceClass),
+    _counts,
 )
 model_specs = st.builds(
     ModelSpec,

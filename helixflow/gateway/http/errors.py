@@ -31,6 +31,7 @@ STATUS: Mapping[Refusal, int] = MappingProxyType(
         Refusal.INVALID_JSON: 400,
         Refusal.INVALID_TYPE: 400,
         Refusal.INVALID_VALUE: 400,
+        Refusal.LIMITS_UNAVAILABLE: 503,
         Refusal.METHOD_NOT_ALLOWED: 405,
         Refusal.MISSING_API_KEY: 401,
         Refusal.MISSING_PARAMETER: 400,
@@ -45,6 +46,7 @@ STATUS: Mapping[Refusal, int] = MappingProxyType(
         Refusal.RESOURCE_NOT_FOUND: 404,
         Refusal.ROUTE_NOT_FOUND: 404,
         Refusal.SLOW_READER: 503,
+        Refusal.TELEMETRY_UNAVAILABLE: 503,
         Refusal.UNSUPPORTED_PARAMETER: 400,
     }
 )
