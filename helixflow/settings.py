@@ -115,6 +115,28 @@ class IdentitySettings(Branch):
         return self
 
 
+class LimitsSettings(Branch):
+    """Where quota is kept, and how it is lent to an Ingress.
+
+    `store` is `memory`, or the URL of a Redis or Valkey. Near a limit a lease lives for `lease_s`,
+    far from it for up to `lease_far_s`; a standby lease, kept for the time when the store is away,
+    for `standby_s`. The lender waits `margin_s` longer than the borrower.
+    """
+
+    store: str = Field(default="memory", pattern=r"^(memory$|rediss?://|valkeys?://|unix://)")
+    store_call_s: float = Field(default=0.05, gt=0)
+    lease_s: float = Field(default=5.0, gt=0)
+    lease_far_s: float = Field(default=30.0, gt=0)
+    standby_s: float = Field(default=60.0, gt=0)
+    margin_s: float = Field(default=0.5, ge=0)
+    heartbeat_s: float = Field(default=1.0, gt=0)
+    silent_s: float = Field(default=5.0, gt=0)
+    counters_max: int = Field(default=2_000_000, ge=1)
+    held_max: int = Field(default=200_000, ge=1)
+    waiters_max: int = Field(default=4096, ge=1)
+    journal_bytes_max: int = Field(default=64 * 1024 * 1024, ge=64 * 1024)
+
+
 class StorageSettings(Branch):
     """The database. A relative SQLite path is taken from the home folder."""
 
@@ -263,6 +285,7 @@ class Settings(BaseSettings):
     http: HttpSettings = HttpSettings()
     gateway: GatewaySettings = GatewaySettings()
     identity: IdentitySettings = IdentitySettings()
+    limits: LimitsSettings = LimitsSettings()
     storage: StorageSettings = StorageSettings()
     routing: RoutingSettings = RoutingSettings()
     engine: EngineSettings = EngineSettings()
