@@ -9,6 +9,7 @@ from ray.serve.handle import DeploymentHandle
 AUTH = "Auth"
 INGRESS = "Ingress"
 MODEL = "Model"
+RATE_LIMITER = "RateLimiter"
 ROUTER = "Router"
 
 # Serve makes a log record per hop and request, and drops it later where its access log is off:

@@ -134,11 +134,8 @@ class Grant:
     retry_after_s: float = 0.0
 
 
-class LimitStore(Protocol):
-    """Holds all counters. `limits/memory.py` and `limits/redis.py` implement it.
-
-    Every call has a deadline of its own and raises `LimitStoreAway` when it passes.
-    """
+class Lender(Protocol):
+    """The store, as a holder knows it."""
 
     async def exchange(
         self, holder: str, groups: Sequence[Sequence[Ask]]
@@ -147,9 +144,17 @@ class LimitStore(Protocol):
 
         The asks of a group belong to one organization and name different counters. Ends are booked
         in any case; leases begin for all asks of a group or, where one `need` is not met, for none.
-        Counts as a sign of life of the holder, also without groups.
+        Counts as a sign of life of the holder, also without groups. Raises `LimitStoreAway`; what
+        came of the exchange is not known then.
         """
         ...
+
+
+class LimitStore(Lender, Protocol):
+    """Holds all counters. `limits/memory.py` and `limits/redis.py` implement it.
+
+    Every call has a deadline of its own and raises `LimitStoreAway` when it passes.
+    """
 
     async def silent(self, after_s: float) -> list[str]:
         """Holders that have levels and gave no sign of life for `after_s` seconds."""
@@ -157,6 +162,10 @@ class LimitStore(Protocol):
 
     async def bury(self, holder: str) -> None:
         """Free all levels of a holder that is gone; its leases end by their time."""
+        ...
+
+    async def aclose(self) -> None:
+        """Give back files and connections."""
         ...
 
 

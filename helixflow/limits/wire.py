@@ -1,0 +1,73 @@
+"""An exchange with the limit store between processes: versioned plain tuples.
+
+Limiter and Ingress replicas are of one app and change together; the version is for the time of a
+rolling update, when an older Ingress still talks to a newer RateLimiter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from helixflow.ids import OrganizationId
+from helixflow.limits.ports import Ask, CounterId, End, Grant
+
+AskWire: TypeAlias = tuple[str, str, str, int, int, int, int, float, tuple[tuple[int, int], ...]]
+"""`(organization, name, scope, limit, lease, need, want, life_s, ends)`."""
+
+GrantWire: TypeAlias = tuple[int, float, int, float, float]
+"""`(amount, life_s, remaining, reset_s, retry_after_s)`."""
+
+ExchangeWire: TypeAlias = tuple[int, str, tuple[tuple[AskWire, ...], ...]]
+"""`(version, holder, groups)`."""
+
+AnswerWire: TypeAlias = tuple[int, tuple[tuple[GrantWire, ...], ...] | None]
+"""`(version, grants)`; None where the store is away."""
+
+_VERSION = 1
+
+
+def exchange_wire(holder: str, groups: Sequence[Sequence[Ask]]) -> ExchangeWire:
+    """What a holder asks, for another process."""
+    return (_VERSION, holder, tuple(tuple(_ask_wire(ask) for ask in group) for group in groups))
+
+
+def exchange_of(wire: ExchangeWire) -> tuple[str, list[list[Ask]]]:
+    """The holder and its groups that `exchange_wire` described."""
+    _, holder, groups = wire
+    return holder, [[_ask_of(ask) for ask in group] for group in groups]
+
+
+def answer_wire(grants: Sequence[tuple[Grant, ...]] | None) -> AnswerWire:
+    """What the store answered; None where it is away."""
+    if grants is None:
+        return (_VERSION, None)
+    return (_VERSION, tuple(tuple(_grant_wire(grant) for grant in group) for group in grants))
+
+
+def answer_of(wire: AnswerWire) -> list[tuple[Grant, ...]] | None:
+    """The grants that `answer_wire` described."""
+    _, groups = wire
+    if groups is None:
+        return None
+    return [tuple(Grant(*grant) for grant in group) for group in groups]
+
+
+def _ask_wire(ask: Ask) -> AskWire:
+    counter = ask.counter
+    ends = tuple((end.lease, end.spent) for end in ask.ends)
+    return (
+        counter.organization, counter.name, counter.scope, ask.limit, ask.lease, ask.need,
+        ask.want, ask.life_s, ends,
+    )  # fmt: skip
+
+
+def _ask_of(wire: AskWire) -> Ask:
+    organization, name, scope, limit, lease, need, want, life_s, ends = wire
+    counter = CounterId(OrganizationId(organization), name, scope)
+    said = tuple(End(lease, spent) for lease, spent in ends)
+    return Ask(counter, limit, lease, need, want, life_s, said)
+
+
+def _grant_wire(grant: Grant) -> GrantWire:
+    return (grant.amount, grant.life_s, grant.remaining, grant.reset_s, grant.retry_after_s)

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import pickle
+from typing import TypeVar
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from helixflow.ids import OrganizationId
+from helixflow.limits.ports import Ask, CounterId, End, Grant
+from helixflow.limits.wire import answer_of, answer_wire, exchange_of, exchange_wire
+
+T = TypeVar("T")
+
+_amounts = st.integers(0, 2**53)
+_times = st.floats(0, 1e6)
+_names = st.text(max_size=12)
+_asks = st.builds(
+    Ask,
+    st.builds(CounterId, _names.map(OrganizationId), _names, _names),
+    _amounts,
+    _amounts,
+    _amounts,
+    _amounts,
+    _times,
+    st.lists(st.builds(End, _amounts, _amounts), max_size=3).map(tuple),
+)
+_grants = st.builds(Grant, _amounts, _times, _amounts, _times, _times)
+
+
+def wired(value: T) -> T:
+    arrived: T = pickle.loads(pickle.dumps(value))
+    return arrived
+
+
+@given(_names, st.lists(st.lists(_asks, max_size=3), max_size=3))
+def test_an_exchange_crosses_a_process_border(holder: str, groups: list[list[Ask]]) -> None:
+    assert exchange_of(wired(exchange_wire(holder, groups))) == (holder, groups)
+
+
+@given(st.none() | st.lists(st.lists(_grants, max_size=3).map(tuple), max_size=3))
+def test_an_answer_crosses_a_process_border(grants: list[tuple[Grant, ...]] | None) -> None:
+    assert answer_of(wired(answer_wire(grants))) == grants
