@@ -14,11 +14,11 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from helixflow.limits.build import open_store
 from ray.serve.handle import DeploymentHandle
 
 from deployments.limit_calls import RayHeld
 from helixflow.clock import SystemClock
-from helixflow.limits.build import open_store
 from helixflow.limits.ports import LimitStoreAway
 from helixflow.limits.silence import Silence
 from helixflow.limits.wire import AnswerWire, ExchangeWire, answer_wire, exchange_of
