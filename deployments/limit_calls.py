@@ -29,12 +29,13 @@ class RayLender:
         self._call_s = call_s
 
     async def exchange(
-        self, holder: str, groups: Sequence[Sequence[Ask]]
+        self, holder: str, number: int, acked: int, groups: Sequence[Sequence[Ask]]
     ) -> list[tuple[Grant, ...]]:
         """See `Lender.exchange`."""
         try:
             async with asyncio.timeout(self._call_s):
-                wire = await self._exchange.remote(exchange_wire(holder, groups))
+                asked = exchange_wire(holder, number, acked, groups)
+                wire = await self._exchange.remote(asked)
         except (TimeoutError, *LOST) as error:
             raise LimitStoreAway("the RateLimiter does not answer") from error
         grants = answer_of(wire)

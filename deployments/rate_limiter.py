@@ -51,9 +51,8 @@ class RateLimiter:
 
     async def exchange(self, wire: ExchangeWire) -> AnswerWire:
         """Book ends and give leases; see `LimitStore.exchange`."""
-        holder, groups = exchange_of(wire)
         try:
-            return answer_wire(await self._store.exchange(holder, groups))
+            return answer_wire(await self._store.exchange(*exchange_of(wire)))
         except LimitStoreAway:
             return answer_wire(None)
 

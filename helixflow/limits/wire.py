@@ -12,14 +12,16 @@ from typing import TypeAlias
 from helixflow.ids import OrganizationId
 from helixflow.limits.ports import Ask, CounterId, End, Grant
 
-AskWire: TypeAlias = tuple[str, str, str, int, int, int, int, float, tuple[tuple[int, int], ...]]
-"""`(organization, name, scope, limit, lease, need, want, life_s, ends)`."""
+AskWire: TypeAlias = tuple[
+    str, str, str, int, int, int, int, float, tuple[tuple[int, int, bool], ...], int
+]
+"""`(organization, name, scope, limit, lease, need, want, life_s, ends, used)`."""
 
 GrantWire: TypeAlias = tuple[int, float, int, float, float]
 """`(amount, life_s, remaining, reset_s, retry_after_s)`."""
 
-ExchangeWire: TypeAlias = tuple[int, str, tuple[tuple[AskWire, ...], ...]]
-"""`(version, holder, groups)`."""
+ExchangeWire: TypeAlias = tuple[int, str, int, int, tuple[tuple[AskWire, ...], ...]]
+"""`(version, holder, number, acked, groups)`."""
 
 AnswerWire: TypeAlias = tuple[int, tuple[tuple[GrantWire, ...], ...] | None]
 """`(version, grants)`; None where the store is away."""
@@ -27,15 +29,18 @@ AnswerWire: TypeAlias = tuple[int, tuple[tuple[GrantWire, ...], ...] | None]
 _VERSION = 1
 
 
-def exchange_wire(holder: str, groups: Sequence[Sequence[Ask]]) -> ExchangeWire:
+def exchange_wire(
+    holder: str, number: int, acked: int, groups: Sequence[Sequence[Ask]]
+) -> ExchangeWire:
     """What a holder asks, for another process."""
-    return (_VERSION, holder, tuple(tuple(_ask_wire(ask) for ask in group) for group in groups))
+    asks = tuple(tuple(_ask_wire(ask) for ask in group) for group in groups)
+    return (_VERSION, holder, number, acked, asks)
 
 
-def exchange_of(wire: ExchangeWire) -> tuple[str, list[list[Ask]]]:
-    """The holder and its groups that `exchange_wire` described."""
-    _, holder, groups = wire
-    return holder, [[_ask_of(ask) for ask in group] for group in groups]
+def exchange_of(wire: ExchangeWire) -> tuple[str, int, int, list[list[Ask]]]:
+    """The arguments of `Lender.exchange` that `exchange_wire` described."""
+    _, holder, number, acked, groups = wire
+    return holder, number, acked, [[_ask_of(ask) for ask in group] for group in groups]
 
 
 def answer_wire(grants: Sequence[tuple[Grant, ...]] | None) -> AnswerWire:
@@ -55,18 +60,18 @@ def answer_of(wire: AnswerWire) -> list[tuple[Grant, ...]] | None:
 
 def _ask_wire(ask: Ask) -> AskWire:
     counter = ask.counter
-    ends = tuple((end.lease, end.spent) for end in ask.ends)
+    ends = tuple((end.lease, end.spent, end.last) for end in ask.ends)
     return (
         counter.organization, counter.name, counter.scope, ask.limit, ask.lease, ask.need,
-        ask.want, ask.life_s, ends,
+        ask.want, ask.life_s, ends, ask.used,
     )  # fmt: skip
 
 
 def _ask_of(wire: AskWire) -> Ask:
-    organization, name, scope, limit, lease, need, want, life_s, ends = wire
+    organization, name, scope, limit, lease, need, want, life_s, ends, used = wire
     counter = CounterId(OrganizationId(organization), name, scope)
-    said = tuple(End(lease, spent) for lease, spent in ends)
-    return Ask(counter, limit, lease, need, want, life_s, said)
+    said = tuple(End(number, spent, last) for number, spent, last in ends)
+    return Ask(counter, limit, lease, need, want, life_s, said, used)
 
 
 def _grant_wire(grant: Grant) -> GrantWire:

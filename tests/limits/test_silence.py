@@ -16,9 +16,12 @@ class _Store:
         self.away = False
 
     async def exchange(
-        self, holder: str, groups: Sequence[Sequence[Ask]]
+        self, holder: str, number: int, acked: int, groups: Sequence[Sequence[Ask]]
     ) -> list[tuple[Grant, ...]]:
         return [() for _ in groups]
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
 
     async def silent(self, after_s: float) -> list[str]:
         if self.away:

@@ -23,7 +23,8 @@ _asks = st.builds(
     _amounts,
     _amounts,
     _times,
-    st.lists(st.builds(End, _amounts, _amounts), max_size=3).map(tuple),
+    st.lists(st.builds(End, _amounts, _amounts, st.booleans()), max_size=3).map(tuple),
+    _amounts,
 )
 _grants = st.builds(Grant, _amounts, _times, _amounts, _times, _times)
 
@@ -35,7 +36,7 @@ def wired(value: T) -> T:
 
 @given(_names, st.lists(st.lists(_asks, max_size=3), max_size=3))
 def test_an_exchange_crosses_a_process_border(holder: str, groups: list[list[Ask]]) -> None:
-    assert exchange_of(wired(exchange_wire(holder, groups))) == (holder, groups)
+    assert exchange_of(wired(exchange_wire(holder, 7, 6, groups))) == (holder, 7, 6, groups)
 
 
 @given(st.none() | st.lists(st.lists(_grants, max_size=3).map(tuple), max_size=3))
