@@ -15,10 +15,18 @@ from typing import Protocol, TypeAlias
 class Metric(StrEnum):
     """Names of what is counted or measured, with the unit last (Prometheus conventions)."""
 
+    DEAD_LETTERS = "helixflow_dead_letters_total"
+    EVENTS = "helixflow_events_total"
+    EVENTS_DROPPED = "helixflow_events_dropped_total"
+    EVENTS_LOST = "helixflow_events_lost_total"
+    JOURNAL_LAG_SECONDS = "helixflow_journal_lag_seconds"
     MODEL_STATE_CHANGES = "helixflow_model_state_changes_total"
     REFUSALS = "helixflow_refusals_total"
     REQUEST_SECONDS = "helixflow_request_duration_seconds"
     REQUESTS = "helixflow_requests_total"
+    SERIES_DROPPED = "helixflow_series_dropped_total"
+    SINK_FAILURES = "helixflow_sink_failures_total"
+    SINK_QUEUE_EVENTS = "helixflow_sink_queue_events"
     TIME_TO_FIRST_FRAME_SECONDS = "helixflow_time_to_first_frame_seconds"
     TOKENS = "helixflow_tokens_total"
     VERDICT_LOOKUPS = "helixflow_verdict_lookups_total"
