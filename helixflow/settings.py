@@ -122,6 +122,12 @@ class StorageSettings(Branch):
     call_s: float = Field(default=2.0, gt=0)
 
 
+class TelemetryStorageSettings(StorageSettings):
+    """Telemetry's own database: usage and audit. The same PostgreSQL database may hold both."""
+
+    url: str = "sqlite+aiosqlite:///telemetry.db"
+
+
 class RoutingSettings(Branch):
     """The Router's rhythm."""
 
@@ -154,6 +160,7 @@ class TelemetrySettings(Branch):
     """Logs."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    storage: TelemetryStorageSettings = TelemetryStorageSettings()
 
 
 class SourceSettings(Branch):
