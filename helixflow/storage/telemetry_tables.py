@@ -53,6 +53,10 @@ def _at(name: str, *, nullable: bool = True) -> Column[float]:
     return Column(name, Double, nullable=nullable)
 
 
+def _costs() -> tuple[Column[int], ...]:
+    return tuple(_count(f"{part}_nano_usd") for part in ("input", "cached_input", "output"))
+
+
 sink_marks = Table(
     "sink_marks",
     metadata,
@@ -104,7 +108,7 @@ usage_requests = Table(
     _count("input_tokens"),
     _count("cached_tokens"),
     _count("output_tokens"),
-    _count("cost_nano_usd"),
+    *_costs(),
     CheckConstraint("cached_tokens <= input_tokens", name="cached_is_input"),
     CheckConstraint(
         "(admitted_at IS NULL) = (organization_id IS NULL)", name="admitted_has_a_tenant"
@@ -137,7 +141,7 @@ usage_rollups = Table(
     _count("input_tokens"),
     _count("cached_tokens"),
     _count("output_tokens"),
-    _count("cost_nano_usd"),
+    *_costs(),
     Index(None, "width_s", "start_at"),
 )
 """The sums of all admitted requests of an hour (3,600 s) or a day (86,400 s, UTC)."""

@@ -74,7 +74,9 @@ def _create_usage_requests() -> None:
         sa.Column("input_tokens", sa.BigInteger(), nullable=False),
         sa.Column("cached_tokens", sa.BigInteger(), nullable=False),
         sa.Column("output_tokens", sa.BigInteger(), nullable=False),
-        sa.Column("cost_nano_usd", sa.BigInteger(), nullable=False),
+        sa.Column("input_nano_usd", sa.BigInteger(), nullable=False),
+        sa.Column("cached_input_nano_usd", sa.BigInteger(), nullable=False),
+        sa.Column("output_nano_usd", sa.BigInteger(), nullable=False),
         sa.CheckConstraint(
             "(admitted_at IS NULL) = (organization_id IS NULL)",
             name=op.f("ck_usage_requests_admitted_has_a_tenant"),
@@ -120,7 +122,9 @@ def _create_usage_rollups() -> None:
         sa.Column("input_tokens", sa.BigInteger(), nullable=False),
         sa.Column("cached_tokens", sa.BigInteger(), nullable=False),
         sa.Column("output_tokens", sa.BigInteger(), nullable=False),
-        sa.Column("cost_nano_usd", sa.BigInteger(), nullable=False),
+        sa.Column("input_nano_usd", sa.BigInteger(), nullable=False),
+        sa.Column("cached_input_nano_usd", sa.BigInteger(), nullable=False),
+        sa.Column("output_nano_usd", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint(
             "width_s",
             "organization_id",
