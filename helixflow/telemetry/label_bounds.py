@@ -25,6 +25,7 @@ VALUES_MAX: Mapping[str, int] = MappingProxyType(
         "region": 32,
         "role": 16,
         "route": 128,
+        "sink": 16,
         "stage": 32,
         "status": 64,
     }
