@@ -10,8 +10,8 @@ from bisect import bisect_left
 from typing import TypeAlias
 
 from helixflow.signals import Labels, Metric
-from helixflow.telemetry.buckets import Bounds, bounds_of
 from helixflow.telemetry.deltas import Deltas
+from helixflow.telemetry.metrics import Bounds, bounds_of
 
 _Series: TypeAlias = tuple[Metric, Labels]
 

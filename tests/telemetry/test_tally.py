@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from helixflow.signals import Metric
-from helixflow.telemetry.buckets import COUNTS, SECONDS, bounds_of
 from helixflow.telemetry.deltas import Deltas, decode, encode
+from helixflow.telemetry.metrics import SECONDS
 from helixflow.telemetry.tally import Tally
 
 LABELS = (("model", "echo-1"),)
@@ -62,12 +62,6 @@ def test_series_have_a_bound_and_what_is_dropped_is_counted() -> None:
     )
     tally.count(Metric.TOKENS)
     assert tally.take().counters == (("helixflow_tokens_total", (), 1),)
-
-
-def test_buckets_follow_the_unit() -> None:
-    assert bounds_of(Metric.REQUEST_SECONDS) == SECONDS
-    assert bounds_of(Metric.TOKENS) == COUNTS
-    assert all(list(bounds) == sorted(set(bounds)) for bounds in (SECONDS, COUNTS))
 
 
 def test_deltas_travel_as_bytes() -> None:
