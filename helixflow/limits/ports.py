@@ -68,6 +68,15 @@ class Reservation(Protocol):
 class Limiter(Protocol):
     """Admits requests."""
 
+    def try_reserve(
+        self, principal: Principal, spec: ModelSpec, body: ParsedBody
+    ) -> Reservation | None:
+        """`reserve` where nobody has to be asked; None (and nothing taken) where one has to wait.
+
+        Raises as `reserve` does.
+        """
+        ...
+
     async def reserve(
         self, request_id: RequestId, principal: Principal, spec: ModelSpec, body: ParsedBody
     ) -> Reservation:
@@ -244,6 +253,9 @@ _FREE = _Free()
 
 class Unlimited:
     """Admits everything."""
+
+    def try_reserve(self, principal: Principal, spec: ModelSpec, body: ParsedBody) -> Reservation:
+        return _FREE
 
     async def reserve(
         self, request_id: RequestId, principal: Principal, spec: ModelSpec, body: ParsedBody

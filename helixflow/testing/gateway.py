@@ -132,6 +132,7 @@ class FakeReservation:
     headers: tuple[tuple[bytes, bytes], ...] = ((b"x-ratelimit-limit-requests", b"60"),)
     settled: list[Usage | None] = field(default_factory=list)
     failure: Exception | None = None
+    tokens: int = 24
 
     def settle(self, usage: Usage | None) -> None:
         """See `Reservation.settle`."""
@@ -149,6 +150,12 @@ class RecordingLimiter:
         self.settle_failure: Exception | None = None
         self.asked: list[tuple[RequestId, Principal, ModelSpec, ParsedBody]] = []
         self.reservations: list[FakeReservation] = []
+
+    def try_reserve(
+        self, principal: Principal, spec: ModelSpec, body: ParsedBody
+    ) -> FakeReservation | None:
+        """See `Limiter.try_reserve`: somebody must be asked, always."""
+        return None
 
     async def reserve(
         self, request_id: RequestId, principal: Principal, spec: ModelSpec, body: ParsedBody

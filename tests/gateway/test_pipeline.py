@@ -103,11 +103,14 @@ class TestAnswers:
         stage = Stage()
         await stage.answer()
         (labels,) = stage.signals.labels(Metric.REQUESTS)
-        assert labels == {"model": "echo-1", "outcome": "ok"}
-        ((metric, seconds, observed),) = stage.signals.observed
-        assert metric is Metric.REQUEST_SECONDS
-        assert seconds >= 0
-        assert dict(observed) == labels
+        assert labels == {"model": "echo-1", "outcome": "ok", "region": ""}
+        observed = {
+            dict(labels).get("stage", metric): seconds
+            for metric, seconds, labels in stage.signals.observed
+        }
+        stages = {"authenticate", "parse", "resolve", "reserve", "first_token", "rest"}
+        assert observed.keys() == {Metric.REQUEST_SECONDS, *stages}
+        assert min(observed.values()) >= 0
 
 
 class TestRefusals:
@@ -136,7 +139,7 @@ class TestRefusals:
         stage = Stage()
         assert isinstance(await stage.refused(model="nobody"), NotFound)
         assert stage.signals.labels(Metric.REQUESTS) == [
-            {"model": "", "outcome": "model_not_found"}
+            {"model": "", "outcome": "model_not_found", "region": ""}
         ]
 
     async def test_a_hidden_model_is_refused_as_a_missing_one(self) -> None:
