@@ -26,6 +26,7 @@ class Metric(StrEnum):
     REQUESTS = "helixflow_requests_total"
     SERIES_DROPPED = "helixflow_series_dropped_total"
     SINK_FAILURES = "helixflow_sink_failures_total"
+    SINK_LAG_SECONDS = "helixflow_sink_lag_seconds"
     SINK_QUEUE_EVENTS = "helixflow_sink_queue_events"
     TIME_TO_FIRST_FRAME_SECONDS = "helixflow_time_to_first_frame_seconds"
     TOKENS = "helixflow_tokens_total"

@@ -149,6 +149,8 @@ async def test_an_auth_without_its_database_is_away(running: Running, tmp_path: 
     for file in tmp_path.glob("helixflow.db*"):
         file.unlink()
     (tmp_path / "helixflow.db").mkdir()
+    running.auth._outbox.stop()  # its connection would be lost with the pool that is closed here
+    await asyncio.wait({running.auth._shipping})
     await running.auth._database.close()
     for call in (
         running.office.verify(b"x" * 32),
