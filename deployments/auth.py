@@ -21,7 +21,7 @@ from helixflow.identity.office import Office
 from helixflow.identity.ports import PolicySetWire, Verdict, VerdictWire
 from helixflow.ids import KeyId, OrganizationId, ProjectId
 from helixflow.inference.desk import DeskAnswerWire, DeskCallWire
-from helixflow.settings import IdentitySettings, StorageSettings
+from helixflow.settings import IdentitySettings, LimitsSettings, StorageSettings
 from helixflow.storage.prepare import prepare
 from helixflow.telemetry.logs import configure_logging
 
@@ -48,6 +48,7 @@ class Auth:
             purge=stores.purge,
             ring=prepared.ring,
             settings=IdentitySettings(**tree["identity"]),
+            limits=LimitsSettings(**tree["limits"]),
             clock=clock,
         )
         await self._office.start()

@@ -31,10 +31,14 @@ from helixflow.gateway.http.routes import (
     docs,
     generation,
     health,
+    limits,
     models,
+    organization,
     organization_keys,
+    organization_limits,
     organization_policies,
     organization_projects,
+    organization_rates,
     organization_users,
     well_known,
 )
@@ -44,13 +48,16 @@ from helixflow.settings import GatewaySettings, HttpSettings
 ROUTERS: tuple[Callable[[Service], APIRouter], ...] = (
     generation.router,
     models.router,
+    limits.router,
     health.router,
     docs.router,
 )
 DESK_ROUTERS: tuple[Callable[[Desk], APIRouter], ...] = (
+    organization.router,
     organization_projects.router,
     organization_keys.router,
     organization_users.router,
+    organization_limits.router,
     organization_policies.router,
     auth.router,
     well_known.router,
@@ -89,6 +96,7 @@ def build_app(service: Service, desk: Desk) -> FastAPI:
         app.include_router(router(service))
     for desk_router in DESK_ROUTERS:
         app.include_router(desk_router(desk))
+    app.include_router(organization_rates.router(desk, service))
     return app
 
 
