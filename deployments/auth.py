@@ -23,7 +23,12 @@ from helixflow.identity.office import Office
 from helixflow.identity.ports import PolicySetWire, Verdict, VerdictWire
 from helixflow.ids import KeyId, OrganizationId, ProjectId
 from helixflow.inference.desk import DeskAnswerWire, DeskCallWire
-from helixflow.settings import IdentitySettings, StorageSettings, TelemetrySettings
+from helixflow.settings import (
+    IdentitySettings,
+    LimitsSettings,
+    StorageSettings,
+    TelemetrySettings,
+)
 from helixflow.storage.outbox import SqlOutbox
 from helixflow.storage.prepare import prepare
 from helixflow.telemetry.logs import configure_logging
@@ -52,6 +57,7 @@ class Auth:
             purge=stores.purge,
             ring=prepared.ring,
             settings=IdentitySettings(**tree["identity"]),
+            limits=LimitsSettings(**tree["limits"]),
             clock=clock,
         )
         await self._office.start()

@@ -12,7 +12,7 @@ from __future__ import annotations
 import difflib
 import os
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
@@ -24,6 +24,7 @@ from pydantic_settings import (
 )
 
 from helixflow.errors import ConfigError
+from helixflow.tiers import TierSettings
 
 _ENV_PREFIX = "HELIXFLOW__"
 
@@ -115,12 +116,16 @@ class IdentitySettings(Branch):
         return self
 
 
+TierName: TypeAlias = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+
+
 class LimitsSettings(Branch):
-    """Where quota is kept, and how it is lent to an Ingress.
+    """Where quota is kept, how it is lent to an Ingress, and how much there is by default.
 
     `store` is `memory`, or the URL of a Redis or Valkey. Near a limit a lease lives for `lease_s`,
     far from it for up to `lease_far_s`; a standby lease, kept for the time when the store is away,
     for `standby_s`. The lender waits `margin_s` longer than the borrower.
+    `tiers` are what organizations may be given; `default_tier` is that of all others.
     """
 
     store: str = Field(default="memory", pattern=r"^(memory$|rediss?://|valkeys?://|unix://)")
@@ -135,6 +140,17 @@ class LimitsSettings(Branch):
     held_max: int = Field(default=200_000, ge=1)
     waiters_max: int = Field(default=4096, ge=1)
     journal_bytes_max: int = Field(default=64 * 1024 * 1024, ge=64 * 1024)
+    tiers: dict[TierName, TierSettings] = Field(default_factory=dict)
+    default_tier: str = ""
+
+    @model_validator(mode="after")
+    def _default_is_known(self) -> LimitsSettings:
+        if self.default_tier and self.default_tier not in self.tiers:
+            known = ", ".join(sorted(self.tiers)) or "none"
+            raise ValueError(
+                f"default_tier: there is no tier {self.default_tier!r}; known: {known}"
+            )
+        return self
 
 
 class StorageSettings(Branch):
@@ -469,16 +485,18 @@ def _explain(error: ValidationError, origin: str) -> str:
 
 
 def _keys_at(tree: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
-    """The keys known at a place of the tree; list positions are passed through."""
+    """The keys known at a place of the tree; list positions and names are passed through."""
     current: type[BaseModel] = tree
+    named = False
     for part in place:
-        if isinstance(part, int):
+        if isinstance(part, int) or named:
+            named = False
             continue
         field = current.model_fields.get(part)
         inner = None if field is None else _model_in(field.annotation)
-        if inner is None:
+        if field is None or inner is None:
             return []
-        current = inner
+        current, named = inner, get_origin(field.annotation) is dict
     return list(current.model_fields)
 
 

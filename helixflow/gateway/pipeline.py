@@ -31,7 +31,7 @@ from helixflow.inference.model_spec import ModelSpec
 from helixflow.inference.principal import Principal
 from helixflow.inference.request import Call, EngineRequest
 from helixflow.inference.usage import Usage
-from helixflow.limits.ports import Limiter, Reservation
+from helixflow.limits.ports import Limiter, LimitView, Reservation
 from helixflow.routing.ports import ModelState
 from helixflow.routing.registry import Catalog, Entry
 from helixflow.settings import GatewaySettings
@@ -147,6 +147,14 @@ class Pipeline:
         if isinstance(judged, Deny):
             raise judged.refused()
         return self._card(entry)
+
+    async def limits(self, principal: Principal, source: str = "") -> Sequence[LimitView]:
+        """A caller's limits and what is left of them, those per model for each that it may list.
+
+        Raises `Unavailable`.
+        """
+        models = [card.id for card in self.models(principal, source)]
+        return await self.limiter.view(principal, models)
 
     def _at_hand(self, principal: Principal) -> CompiledPolicies:
         """What `authenticate` fetched; gone only where very many others were fetched since."""

@@ -21,7 +21,15 @@ from helixflow.crypto.mac import hmac_sha256
 from helixflow.crypto.master_key import KeyRing
 from helixflow.crypto.passwords import Passwords
 from helixflow.errors import NotFound, Refusal, Refused, Unauthenticated
-from helixflow.identity import desk_keys, desk_policies, desk_projects, desk_signing, desk_users
+from helixflow.identity import (
+    desk_keys,
+    desk_limits,
+    desk_organization,
+    desk_policies,
+    desk_projects,
+    desk_signing,
+    desk_users,
+)
 from helixflow.identity.desk_doors import OPEN_OPERATIONS, Doors
 from helixflow.identity.desk_operation import Services, Shown, Visit, decode
 from helixflow.identity.desk_reach import Reach
@@ -33,6 +41,7 @@ from helixflow.identity.keys import PEPPER_PURPOSE
 from helixflow.identity.login import Login
 from helixflow.identity.passwords import checked
 from helixflow.identity.ports import KeyStore, Store
+from helixflow.identity.quotas import Tiers
 from helixflow.identity.signing_keys import SigningKeys
 from helixflow.inference.desk import (
     DeskAnswer,
@@ -45,11 +54,16 @@ from helixflow.settings import TokenSettings
 
 _log = logging.getLogger(__name__)
 
-OPERATIONS = {
-    operation.name: operation
-    for group in (desk_keys, desk_policies, desk_projects, desk_signing, desk_users)
-    for operation in group.OPERATIONS
-}
+_GROUPS = (
+    desk_keys,
+    desk_limits,
+    desk_organization,
+    desk_policies,
+    desk_projects,
+    desk_signing,
+    desk_users,
+)
+OPERATIONS = {operation.name: operation for group in _GROUPS for operation in group.OPERATIONS}
 _OPEN = {operation.name: operation for operation in OPEN_OPERATIONS}
 _REQUEST_PURPOSE = "idempotency-request"
 
@@ -60,6 +74,7 @@ class Desk:
     Args:
         signing: the keys that sign access tokens.
         settings: of access tokens.
+        tiers: of limits.
     """
 
     def __init__(
@@ -70,6 +85,7 @@ class Desk:
         ring: KeyRing,
         settings: TokenSettings,
         clock: Clock,
+        tiers: Tiers,
         signing: SigningKeys,
         passwords: Passwords,
     ) -> None:
@@ -77,6 +93,7 @@ class Desk:
         self._ring = ring
         self._settings = settings
         self._clock = clock
+        self._tiers = tiers
         self._passwords = passwords
         self._once = Once(store, ring, clock)
         self._request_key = ring.derive(_REQUEST_PURPOSE)
@@ -142,7 +159,7 @@ class Desk:
         return DeskAnswer(body.encode(), etag)
 
     def _services(self, store: Store) -> Services:
-        return Services(store, self._ring, self._settings, self._clock)
+        return Services(store, self._ring, self._settings, self._clock, self._tiers)
 
 
 def _answer(shown: Shown) -> DeskAnswer:

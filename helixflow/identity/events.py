@@ -19,6 +19,9 @@ class EventName(StrEnum):
     KEY_REVOKE = "key:revoke"
     KEY_ROTATE = "key:rotate"
     KEY_UPDATE = "key:update"
+    LIMIT_CREATE = "limit:create"
+    LIMIT_DELETE = "limit:delete"
+    LIMIT_UPDATE = "limit:update"
     MEMBER_CREATE = "member:create"
     MEMBER_DELETE = "member:delete"
     MEMBER_UPDATE = "member:update"
@@ -59,6 +62,20 @@ class Actor:
     def of(principal: Principal) -> Actor:
         """The caller as an administrator, within what it may do."""
         return Actor(principal.organization, principal.key, principal.permissions)
+
+
+def changes(before: Mapping[str, object], after: Mapping[str, object]) -> dict[str, str]:
+    """The fields that differ, as an event's detail: `<field>.before` and `<field>.after`.
+
+    A side on which there is nothing is left out.
+    """
+    return {
+        f"{name}.{side}": str(facts[name])
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name) != after.get(name)
+        for side, facts in (("before", before), ("after", after))
+        if facts.get(name) is not None
+    }
 
 
 @dataclass(frozen=True, slots=True)

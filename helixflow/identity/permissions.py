@@ -25,6 +25,8 @@ class Permission(StrEnum):
     KEY_READ = "key:read"
     KEY_REVOKE = "key:revoke"
     KEY_UPDATE = "key:update"
+    LIMIT_READ = "limit:read"
+    LIMIT_UPDATE = "limit:update"
     MEMBER_CREATE = "member:create"
     MEMBER_DELETE = "member:delete"
     MEMBER_READ = "member:read"
@@ -97,6 +99,7 @@ ROLE_PERMISSIONS: MappingProxyType[Role, Permissions] = MappingProxyType(
             Permission.KEY_READ,
             Permission.KEY_REVOKE,
             Permission.KEY_UPDATE,
+            Permission.LIMIT_READ,
             Permission.MEMBER_READ,
             Permission.PROJECT_READ,
             Permission.SERVICE_ACCOUNT_READ,

@@ -5,6 +5,7 @@ Identity says which rows hold for a caller, limits enforce them, the fair queue 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
@@ -69,6 +70,20 @@ class Quota:
     def from_wire(wire: QuotaWire) -> Quota:
         name, scopes, amount, hard, model = wire
         return Quota(LimitName(name), tuple(Scope(each) for each in scopes), amount, hard, model)
+
+
+def holding(quotas: Iterable[Quota], model: str) -> list[Quota]:
+    """The quotas that hold for a request to a model.
+
+    One that names the model stands in the place of one that is about each model, where both count
+    the same use under the same name.
+    """
+    held: dict[tuple[LimitName, tuple[Scope, ...]], Quota] = {}
+    for quota in quotas:
+        place = (quota.name, quota.scopes)
+        if quota.model == model or (not quota.model and place not in held):
+            held[place] = quota
+    return list(held.values())
 
 
 class ServiceClass(StrEnum):

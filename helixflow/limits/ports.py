@@ -65,6 +65,24 @@ class Reservation(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class LimitView:
+    """A caller's limit, as it is shown to it. Spend is in US dollars.
+
+    Attributes:
+        name, scope: what is limited, and whose use is counted.
+        limit: how much it allows.
+        remaining: what is left of it; None where nobody can tell.
+        reset_s: seconds until nothing of it is used, if nothing more is; None as well.
+    """
+
+    name: str
+    scope: str
+    limit: float
+    remaining: float | None
+    reset_s: float | None
+
+
 class Limiter(Protocol):
     """Admits requests."""
 
@@ -82,9 +100,18 @@ class Limiter(Protocol):
     ) -> Reservation:
         """Take what the request may use, or take nothing.
 
-        Raises `QuotaExceeded` (with its `breach`) where a limit is used up, and `Unavailable`
-        (`limits_unavailable`) where nobody can tell.
+        Raises `QuotaExceeded` (with its `breach`) where a limit is used up, `Unavailable`
+        (`limits_unavailable`) where nobody can tell, `Overloaded` where too many wait, and
+        `InvalidRequest` where a hard limit needs to know how long the answer may be.
         """
+        ...
+
+    def headers(self, principal: Principal, model: str) -> tuple[tuple[bytes, bytes], ...]:
+        """What a caller is told of its limits for a model (registry name), by what is known."""
+        ...
+
+    async def view(self, principal: Principal, models: Sequence[str] = ()) -> list[LimitView]:
+        """A caller's limits: those that hold for every model, and those of these models."""
         ...
 
 
@@ -261,3 +288,9 @@ class Unlimited:
         self, request_id: RequestId, principal: Principal, spec: ModelSpec, body: ParsedBody
     ) -> Reservation:
         return _FREE
+
+    def headers(self, principal: Principal, model: str) -> tuple[tuple[bytes, bytes], ...]:
+        return ()
+
+    async def view(self, principal: Principal, models: Sequence[str] = ()) -> list[LimitView]:
+        return []

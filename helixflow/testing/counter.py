@@ -15,11 +15,12 @@ from helixflow.identity.desk import Desk
 from helixflow.identity.events import Actor
 from helixflow.identity.permissions import ADMINISTRATION, Role, permissions_of
 from helixflow.identity.ports import Installation, Unit
+from helixflow.identity.quotas import Tiers
 from helixflow.identity.signing_keys import SigningKeys
 from helixflow.ids import KeyId, ProjectId
 from helixflow.inference.desk import DeskAnswer, DeskCall
 from helixflow.inference.principal import Principal
-from helixflow.settings import TokenSettings
+from helixflow.settings import LimitsSettings, TokenSettings
 from helixflow.storage.prepare import Stores
 from helixflow.testing.clock import ManualClock
 from helixflow.testing.identity import some_principal
@@ -78,7 +79,7 @@ class Counter:
         )
 
 
-async def open_counter(stores: Stores) -> Counter:
+async def open_counter(stores: Stores, limits: LimitsSettings | None = None) -> Counter:
     """A fresh installation in a migrated database, with a signing key."""
     clock = ManualClock()
     await ensure_bootstrap(stores.units, RING, clock)
@@ -93,6 +94,7 @@ async def open_counter(stores: Stores) -> Counter:
         ring=RING,
         settings=TokenSettings(),
         clock=clock,
+        tiers=Tiers(limits or LimitsSettings()),
         signing=signing,
         passwords=Passwords(hasher=PasswordHasher(1, 8, 1)),
     )

@@ -22,6 +22,7 @@ from helixflow.inference.model_spec import EngineKind, ModelSpec
 from helixflow.inference.principal import Principal
 from helixflow.inference.request import Call, EngineRequest, Operation, ParsedBody
 from helixflow.inference.usage import Usage
+from helixflow.limits.ports import LimitView
 from helixflow.routing.ports import ModelState, ModelStatus
 from helixflow.routing.registry import Catalog, Entry, Snapshot
 
@@ -150,6 +151,17 @@ class RecordingLimiter:
         self.settle_failure: Exception | None = None
         self.asked: list[tuple[RequestId, Principal, ModelSpec, ParsedBody]] = []
         self.reservations: list[FakeReservation] = []
+        self.views: list[LimitView] = []
+        self.viewed: list[tuple[Principal, tuple[str, ...]]] = []
+
+    def headers(self, principal: Principal, model: str) -> tuple[tuple[bytes, bytes], ...]:
+        """See `Limiter.headers`."""
+        return FakeReservation.headers
+
+    async def view(self, principal: Principal, models: Sequence[str] = ()) -> list[LimitView]:
+        """See `Limiter.view`: `views`, whoever asks."""
+        self.viewed.append((principal, tuple(models)))
+        return self.views
 
     def try_reserve(
         self, principal: Principal, spec: ModelSpec, body: ParsedBody

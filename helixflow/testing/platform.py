@@ -37,6 +37,7 @@ from helixflow.identity.grants import Grants
 from helixflow.identity.invites import Invites
 from helixflow.identity.keys import PEPPER_PURPOSE
 from helixflow.identity.last_used import LastUsed
+from helixflow.identity.limits import Limits
 from helixflow.identity.login import Login
 from helixflow.identity.office import Office
 from helixflow.identity.permissions import Permission, Role
@@ -44,6 +45,7 @@ from helixflow.identity.policies import Policies
 from helixflow.identity.policy_copies import PolicyCopies
 from helixflow.identity.ports import PolicySet, Unit, Verdict
 from helixflow.identity.projects import Projects
+from helixflow.identity.quotas import Tiers
 from helixflow.identity.records import Organization, Project
 from helixflow.identity.service_accounts import ServiceAccounts
 from helixflow.identity.signing_keys import Signer, SigningKeys
@@ -119,7 +121,7 @@ class Platform:
         identity, stores, ring = settings.identity, prepared.stores, prepared.ring
         self.office = Office(
             store=stores.units, keys=stores.keys, purge=stores.purge, ring=ring, settings=identity,
-            clock=clock, passwords=self.passwords,
+            limits=settings.limits, clock=clock, passwords=self.passwords,
         )  # fmt: skip
         store, pepper = self.office.store, ring.derive(PEPPER_PURPOSE)
         self.projects = Projects(store, clock)
@@ -127,6 +129,7 @@ class Platform:
         self.accounts = ServiceAccounts(store, self.keys, clock)
         self.users = Users(store, clock)
         self.policies = Policies(store, clock)
+        self.limits = Limits(store, Tiers(settings.limits), clock)
         self.invites = Invites(store, self.users, ring, clock)
         self.signing = SigningKeys(store, ring, identity.tokens, clock)
         self.grants = Grants(

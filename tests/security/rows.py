@@ -13,8 +13,10 @@ from typing import Any
 
 from helixflow.identity.api_keys import KeyWish
 from helixflow.identity.invites import invite_id
+from helixflow.identity.limit_wish import LimitWish
 from helixflow.identity.permissions import Role
 from helixflow.inference.facts import Admitted
+from helixflow.inference.quota import LimitName, Scope
 from helixflow.testing.clock import ManualClock
 from helixflow.testing.events import SomeRequest
 from helixflow.testing.platform import MODEL, Platform, Tenant
@@ -32,6 +34,7 @@ class Row:
         query: of a good request.
         status: of the answer to it.
         everybodys: what its path names belongs to no tenant.
+        shared: path parameters that name what every tenant has.
         platform: only the platform's first organization may do it.
         uses_up: it can be done with the same objects only once.
         ids: path parameters whose objects are of another kind than their names say.
@@ -44,6 +47,7 @@ class Row:
     everybodys: bool = False
     platform: bool = False
     uses_up: bool = False
+    shared: frozenset[str] = frozenset()
     ids: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -87,6 +91,19 @@ def _question(ids: Ids) -> Any:
     return {"project_id": ids["project_id"], "action": "model:invoke", "model": MODEL}
 
 
+def _limit(ids: Ids) -> Any:
+    about = {"entity": "project", "entity_id": ids["project_id"], "per": ["key"]}
+    return {**about, "name": "requests_per_day", "amount": 9}
+
+
+def _amount(_: Ids) -> Any:
+    return {"amount": 7}
+
+
+def _rates(_: Ids) -> Any:
+    return {"max_requests_per_1_minute": 60, "max_tokens_per_1_minute": 6000}
+
+
 POLICY = 'forbid (principal, action == Action::"model:invoke", resource == Model::"nothing");'
 _ADMIN = {"key_id": "admin_key_id"}
 _SINCE = f"?start_time={int(ManualClock().now()) - 100}"
@@ -111,8 +128,11 @@ ROWS: Mapping[tuple[str, str], Row] = MappingProxyType(
         ),
         ("POST", "/v1/chat/completions"): Row(_said),
         ("POST", "/v1/completions"): Row(_prompted),
+        ("GET", "/v1/limits"): Row(),
         ("GET", "/v1/models"): Row(),
         ("GET", "/v1/models/{model}"): Row(everybodys=True),
+        ("GET", _ROOT): Row(),
+        ("POST", _ROOT): Row(_named),
         ("GET", _ROOT + "/admin_api_keys"): Row(),
         ("POST", _ROOT + "/admin_api_keys"): Row(_named),
         ("GET", _ROOT + "/admin_api_keys/{key_id}"): Row(ids=_ADMIN),
@@ -122,6 +142,11 @@ ROWS: Mapping[tuple[str, str], Row] = MappingProxyType(
         ("POST", _ROOT + "/invites"): Row(_person),
         ("GET", _ROOT + "/invites/{invite_id}"): Row(),
         ("DELETE", _ROOT + "/invites/{invite_id}"): Row(uses_up=True),
+        ("GET", _ROOT + "/limits"): Row(),
+        ("POST", _ROOT + "/limits"): Row(_limit, uses_up=True),
+        ("GET", _ROOT + "/limits/{limit_id}"): Row(),
+        ("POST", _ROOT + "/limits/{limit_id}"): Row(_amount),
+        ("DELETE", _ROOT + "/limits/{limit_id}"): Row(uses_up=True),
         ("GET", _ROOT + "/policies"): Row(),
         ("POST", _ROOT + "/policies"): Row(_policy),
         ("POST", _ROOT + "/policies/explain"): Row(_question),
@@ -139,6 +164,10 @@ ROWS: Mapping[tuple[str, str], Row] = MappingProxyType(
         ("POST", _IN + "/api_keys/{key_id}"): Row(_named),
         ("DELETE", _IN + "/api_keys/{key_id}"): Row(uses_up=True),
         ("POST", _IN + "/api_keys/{key_id}/rotate"): Row(_empty),
+        ("GET", _IN + "/rate_limits"): Row(),
+        ("POST", _IN + "/rate_limits/{rate_limit_id}"): Row(
+            _rates, shared=frozenset({"rate_limit_id"})
+        ),
         ("GET", _IN + "/service_accounts"): Row(),
         ("POST", _IN + "/service_accounts"): Row(_named),
         ("GET", _IN + "/service_accounts/{service_account_id}"): Row(),
@@ -173,6 +202,8 @@ async def objects(platform: Platform, tenant: Tenant) -> dict[str, str]:
     user = await platform.users.create(actor, f"{project.id}@one.test", "Ada", Role.VIEWER)
     newcomer = await platform.users.create(actor, f"{project.id}@two.test", "Eve", Role.VIEWER)
     await platform.users.set_role(actor, user.id, project.id, Role.VIEWER)
+    wish = LimitWish(Scope.KEY, key.key.id, LimitName.REQUESTS_PER_MINUTE, 60)
+    limit = await platform.limits.create(actor, wish)
     policy = await platform.policies.create(actor, f"the matrix's {project.id}", POLICY)
     invited = await platform.invites.create(actor, f"{project.id}@in.test", "Bob", Role.VIEWER)
     await _use(platform, tenant, project.id, key.key.id, account.account.id)
@@ -187,6 +218,8 @@ async def objects(platform: Platform, tenant: Tenant) -> dict[str, str]:
         "user_id": user.id,
         "newcomer_id": newcomer.id,
         "policy_id": policy.id,
+        "limit_id": limit.id,
+        "rate_limit_id": f"rl_{MODEL}",
         "invite_id": invite_id(invited.person.user),
     }
 

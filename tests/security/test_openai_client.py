@@ -80,6 +80,34 @@ async def test_the_client_s_administration_works_with_an_admin_key_and_with_no_o
                         await organization.projects.create(name="by the client")
 
 
+async def test_the_client_sets_what_a_project_may_use_of_a_model(
+    platform: Platform, tenant: Tenant
+) -> None:
+    async with serving(platform.app) as port:
+        url = f"http://127.0.0.1:{port}/v1"
+        async with openai.AsyncOpenAI(
+            api_key=tenant.admin_key, admin_api_key=tenant.admin_key, base_url=url, max_retries=0
+        ) as administering:
+            rates = administering.admin.organization.projects.rate_limits
+            (one,) = [rate async for rate in rates.list_rate_limits(tenant.project)]
+            assert (one.id, one.model, one.object) == (f"rl_{MODEL}", MODEL, "project.rate_limit")
+            assert one.max_requests_per_1_minute is None
+            changed = await rates.update_rate_limit(
+                one.id,
+                project_id=tenant.project,
+                max_requests_per_1_minute=60,
+                max_tokens_per_1_minute=6000,
+            )
+            assert (changed.max_requests_per_1_minute, changed.max_tokens_per_1_minute) == (
+                60, 6000,
+            )  # fmt: skip
+            (one,) = [rate async for rate in rates.list_rate_limits(tenant.project)]
+            assert one == changed
+    await platform.authenticator.poll_revision()
+    who = await platform.authenticator.authenticate(tenant.project_key)
+    assert [(quota.model, quota.amount) for quota in who.quotas] == [(MODEL, 60), (MODEL, 6000)]
+
+
 async def test_the_first_organization_alone_rotates_signing_keys(
     platform: Platform, tenant: Tenant
 ) -> None:

@@ -4,17 +4,22 @@ import asyncio
 import re
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from helixflow.identity.ports import Unit
+from helixflow.identity.records import Organization
+from helixflow.ids import OrganizationId, ProjectId
+from helixflow.inference.quota import Scope
 from helixflow.storage import migrate
 from helixflow.storage.database import Database
 from helixflow.storage.prepare import Stores
 from helixflow.storage.schema import IDENTITY, SCHEMAS, TELEMETRY, Schema
-from helixflow.testing.store import check_round_trips
+from helixflow.testing.store import check_round_trips, some_quota
 
 Open = Callable[..., Database]
 VERSION_TABLES = {schema.version_table for schema in SCHEMAS.values()}
@@ -91,12 +96,45 @@ async def test_data_of_the_version_before_lives_through_every_step(
     await database.write(_fill_first_version)
     before = await database.read(_first_version)
     await database.upgrade()
-    assert await database.read(_first_version) == before
+    assert _widened(before, await database.read(_first_version))
     stores = Stores(database)
     assert (await stores.keys.find(b"m" * 32)).revision == 7
     assert (await stores.keys.find(b"m" * 32)).key is not None
     await database.downgrade("0001")
     assert await database.read(_first_version) == before
+
+
+async def test_limits_come_and_go_and_leave_what_was_there_before(
+    empty_url: str, open_database: Open
+) -> None:
+    database = open_database(empty_url)
+    await database.upgrade("0002")
+    await database.write(_fill_first_version)
+    before = await database.read(_first_version)
+    await database.upgrade("0003")
+    assert _widened(before, await database.read(_first_version))
+    stores = Stores(database)
+    organization = OrganizationId("org")
+
+    async def give(unit: Unit) -> None:
+        held = await unit.organizations.get(organization, organization)
+        assert held == Organization(organization, "o", 1.5)
+        await unit.organizations.put(replace(held, tier="gold", weight=2.0))
+        await unit.quotas.add(some_quota(organization, Scope.KEY, "key", ProjectId("proj")))
+
+    await stores.units.write(give)
+    assert (await stores.keys.find(b"m" * 32)).limits
+    await database.downgrade("0002")
+    assert await database.read(_first_version) == before
+    await database.upgrade()
+    assert not (await stores.keys.find(b"m" * 32)).limits
+
+
+def _widened(before: list[dict[str, object]], after: list[dict[str, object]]) -> bool:
+    """Whether every row has what it had, and nothing in its other columns."""
+    return len(before) == len(after) and all(
+        {**dict.fromkeys(row), **old} == row for old, row in zip(before, after, strict=True)
+    )
 
 
 async def _fill_first_version(connection: AsyncConnection) -> None:
@@ -116,8 +154,8 @@ async def _fill_first_version(connection: AsyncConnection) -> None:
     )
 
 
-async def _first_version(connection: AsyncConnection) -> list[object]:
-    found: list[object] = []
+async def _first_version(connection: AsyncConnection) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = []
     for table in ("organizations", "projects", "api_keys", "identity_revision"):
         rows = await connection.exec_driver_sql(f"SELECT * FROM {table}")
         found += [dict(row) for row in rows.mappings()]
@@ -162,7 +200,11 @@ def _statements(path: Path) -> set[str]:
     file = sqlite3.connect(path)
     rows = file.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
     file.close()
-    return {_ordered(re.sub(r"\s+", " ", sql)) for name, sql in rows if name not in VERSION_TABLES}
+    return {
+        _ordered(re.sub(r"\s+", " ", sql.replace('"', "")))
+        for name, sql in rows
+        if name not in VERSION_TABLES
+    }
 
 
 def _ordered(sql: str) -> str:

@@ -31,11 +31,15 @@ from helixflow.gateway.http.routes import (
     docs,
     generation,
     health,
+    limits,
     metrics,
     models,
+    organization,
     organization_keys,
+    organization_limits,
     organization_policies,
     organization_projects,
+    organization_rates,
     organization_usage,
     organization_users,
     well_known,
@@ -46,13 +50,16 @@ from helixflow.settings import GatewaySettings, HttpSettings
 ROUTERS: tuple[Callable[[Service], APIRouter], ...] = (
     generation.router,
     models.router,
+    limits.router,
     health.router,
     docs.router,
 )
 DESK_ROUTERS: tuple[Callable[[Desk], APIRouter], ...] = (
+    organization.router,
     organization_projects.router,
     organization_keys.router,
     organization_users.router,
+    organization_limits.router,
     organization_policies.router,
     auth.router,
     well_known.router,
@@ -102,6 +109,7 @@ def build_app(service: Service, desk: Desk, records: Desk) -> FastAPI:
         app.include_router(desk_router(desk))
     for record_router in RECORD_ROUTERS:
         app.include_router(record_router(records))
+    app.include_router(organization_rates.router(desk, service))
     return app
 
 

@@ -16,7 +16,7 @@ from helixflow.errors import Forbidden, Refusal, Refused
 from helixflow.gateway.http.credential import bearer, source_of
 from helixflow.gateway.http.errors import answer_of
 from helixflow.gateway.http.note import note_of
-from helixflow.gateway.http.permissions import OPEN_ROUTES, ROUTE_PERMISSIONS
+from helixflow.gateway.http.permissions import OPEN_ROUTES, OWN_ROUTES, ROUTE_PERMISSIONS
 from helixflow.gateway.http.ports import Service
 
 _log = logging.getLogger(__name__)
@@ -49,6 +49,8 @@ class Gate:
         note_of(scope).principal = principal
         if match is not Match.FULL:
             return  # no such route, or not by this method: the app says so
+        if (scope["method"], path) in OWN_ROUTES:
+            return
         permission = ROUTE_PERMISSIONS.get((scope["method"], path))
         if permission is None:
             _log.error("the route %s %s declares no permission", scope["method"], path)

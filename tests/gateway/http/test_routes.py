@@ -12,11 +12,11 @@ from helixflow.errors import Forbidden, Refusal, Unauthenticated
 from helixflow.gateway.http.app import build_app, build_face
 from helixflow.gateway.http.gate import Gate
 from helixflow.gateway.http.generation import HOT_ROUTES
-from helixflow.gateway.http.permissions import OPEN_ROUTES, ROUTE_PERMISSIONS
+from helixflow.gateway.http.permissions import OPEN_ROUTES, OWN_ROUTES, ROUTE_PERMISSIONS
 from helixflow.settings import GatewaySettings, HttpSettings
 from helixflow.testing.desk import FakeDesk
 from helixflow.testing.http import HttpAnswer, ask, some_scope
-from helixflow.testing.pipeline import KEY, FakeCard, FakePipeline, FakeReadiness
+from helixflow.testing.pipeline import KEY, FakeCard, FakeLimit, FakePipeline, FakeReadiness
 
 AUTHORIZED = [(b"authorization", b"Bearer " + KEY.encode())]
 
@@ -33,7 +33,8 @@ class TestPermissions:
             for method in route.methods or ():
                 if route.path not in OPEN_ROUTES:
                     declared.add((method, route.path))
-        assert declared == set(ROUTE_PERMISSIONS)
+        assert declared == set(ROUTE_PERMISSIONS) | OWN_ROUTES
+        assert not set(ROUTE_PERMISSIONS) & OWN_ROUTES
 
     def test_the_hot_routes_are_declared_and_described_with_the_others(self) -> None:
         assert {("POST", path) for path in HOT_ROUTES} <= set(ROUTE_PERMISSIONS)
@@ -198,6 +199,35 @@ class TestModels:
 
     async def test_are_refused_where_no_gate_stands_before_them(self) -> None:
         answer = await ask(build_app(FakePipeline(), FakeDesk(), FakeDesk()), "GET", "/v1/models")
+        assert (answer.status, answer.code) == (401, "missing_api_key")
+
+
+class TestOwnLimits:
+    @pytest.mark.parametrize("permissions", [frozenset(), frozenset({"model:invoke"})])
+    async def test_every_known_caller_sees_its_own(
+        self, face: Any, pipeline: FakePipeline, permissions: frozenset[str]
+    ) -> None:
+        pipeline.permissions = permissions
+        unknown = FakeLimit("spend_per_month", "organization", 12.5, None, None)
+        pipeline.own_limits = (FakeLimit(), unknown)
+        answer = await get(face, "/v1/limits")
+        assert (answer.status, answer.header("cache-control")) == (200, "no-store")
+        assert answer.json == {
+            "object": "list",
+            "data": [
+                {
+                    "object": "limit", "name": "requests_per_minute", "scope": "key=key_1",
+                    "limit": 60.0, "remaining": 59.0, "reset_seconds": 1.5,
+                },
+                {
+                    "object": "limit", "name": "spend_per_month", "scope": "organization",
+                    "limit": 12.5, "remaining": None, "reset_seconds": None,
+                },
+            ],
+        }  # fmt: skip
+
+    async def test_a_stranger_sees_none(self, face: Any) -> None:
+        answer = await ask(face, "GET", "/v1/limits")
         assert (answer.status, answer.code) == (401, "missing_api_key")
 
 
