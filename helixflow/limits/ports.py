@@ -7,7 +7,27 @@ The store hands out leases. A lease is an amount of one counter that one holder 
 by a random id per start) may spend without asking. It counts in every window from its grant until
 its end; then what was spent of it is booked in the slot of its end. `End` says how much: it is an
 absolute amount, may be said again, and replaces what was booked before; a lease that ends by its
-time is booked whole until its holder says better. A holder has one exchange in flight at a time.
+time is booked whole until its holder says better.
+
+A holder has one exchange in flight at a time, and numbers them. An exchange whose answer is lost is
+not repeated: the leases that it asked for are dead for the holder, which ends them with nothing
+spent in the next exchange, beside the ends that it has no answer for. Because such an exchange may
+still reach the store late, the store passes over one whose number is not above all that it has seen
+of that holder; otherwise an old, lower level could replace a newer one.
+
+Ends, precisely. Of a lease that lives: it ends, `spent` is booked in the running slot. Of one that
+ended: where `spent` is less than what is booked for it, the difference leaves the slots that it is
+in; where it is more (debt: tokens beyond the reservation), the difference is booked in the running
+slot, so that it counts for a whole window from when it became known. Of a lease that the store does
+not know (it lost its memory): it is booked in the running slot like debt. The store keeps an ended
+lease until it was said for the `last` time and that was acknowledged, or for `TOMBSTONE_S`.
+
+Levels, precisely. A store counts a holder's level as max(what it grants, `used`, the smaller of
+what it counted before and `want`): a level goes down only by the holder's own word, which stops
+using the difference before it says so. So what the holder runs while the exchange is on its way is
+always counted. A holder may use a level for `level_s` seconds from asking in its last answered
+exchange (any exchange counts); whoever buries a holder knows that it is dead, or waits longer than
+that since its last sign of life.
 """
 
 from __future__ import annotations
@@ -59,6 +79,10 @@ class Limiter(Protocol):
         ...
 
 
+TOMBSTONE_S = 900.0
+"""How long a store remembers an ended lease: longer than any request may run (600 s)."""
+
+
 class LimitStoreAway(HelixFlowError):
     """The store of the limits does not answer."""
 
@@ -80,30 +104,39 @@ class CounterId:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How much of a lease was spent, in all. `lease` is the holder's own number for it."""
+    """How much of a lease was spent, in all.
+
+    Attributes:
+        lease: the holder's own number for it.
+        spent: what was spent of it or is reserved by requests that run; may be more than it was.
+        last: no other amount will be said; the store forgets the lease once it is acknowledged.
+    """
 
     lease: int
     spent: int
+    last: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
     """What a holder wants of one counter.
 
-    For a windowed counter, `ends` end leases and `lease` begins another one, where it is not 0.
-    For `concurrent_requests` there are no leases: `need` is what the holder has in use (and is
-    about to use), `want` what it would like to have; both are levels and replace what it had, also
-    downwards. A level lives as long as its holder.
+    For a windowed counter, `ends` end leases and then `lease` begins another one, where it is not
+    0. For `concurrent_requests` there are no leases: `used` is what the holder has in use and is
+    counted whatever the limit says, `need` what it must have (what it uses and is about to use),
+    `want` what it would like to have; all are levels and replace what it had, also downwards. A
+    level lives as long as its holder.
 
     Attributes:
         counter: which.
         limit: how much it allows, as the holder knows it.
-        lease: the number of the lease that is to begin, unique for this holder; 0 for none.
+        lease: the number of the lease that is to begin, rising for this holder; 0 for none.
         need: what is needed at least; the group is refused where it is not there. 0 takes what is
             easy to have.
         want: the most that is of use, at least `need`.
         life_s: how long the lease should live.
         ends: leases of this counter that ended, or whose amount is known better.
+        used: for `concurrent_requests`: how many the holder runs.
     """
 
     counter: CounterId
@@ -113,6 +146,7 @@ class Ask:
     want: int = 0
     life_s: float = 0.0
     ends: tuple[End, ...] = ()
+    used: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +154,13 @@ class Grant:
     """What the store gave for an `Ask`.
 
     Attributes:
-        amount: of the lease that began, or the level that the holder has; 0 where it got none.
+        amount: of the lease that began; 0 where none did. Or the level that the holder may use,
+            which may be below what it runs; 0 where the group was refused: then it keeps its own.
         life_s: how long the lease lives, from the answer; the holder counts from asking.
         remaining: what is left in the limit beside all leases and levels. Never below 0.
         reset_s: seconds until nothing of the limit is used, if nothing more is.
-        retry_after_s: for a `need` that was not met: seconds until it can be, at the earliest.
+        retry_after_s: above 0 exactly where this ask's `need` was not met: seconds until it can
+            be, at the earliest.
     """
 
     amount: int
@@ -141,13 +177,20 @@ class LimitStore(Protocol):
     """
 
     async def exchange(
-        self, holder: str, groups: Sequence[Sequence[Ask]]
+        self, holder: str, number: int, acked: int, groups: Sequence[Sequence[Ask]]
     ) -> list[tuple[Grant, ...]]:
         """Book ends and give leases: a tuple of grants per group, in the order of its asks.
 
         The asks of a group belong to one organization and name different counters. Ends are booked
         in any case; leases begin for all asks of a group or, where one `need` is not met, for none.
         Counts as a sign of life of the holder, also without groups.
+
+        Args:
+            holder: who asks.
+            number: rises with every exchange of the holder. One that is not above those seen
+                before is passed over whole: nothing is booked, nothing granted.
+            acked: the highest number whose answer the holder has; 0 before the first.
+            groups: what is asked.
         """
         ...
 
@@ -158,6 +201,24 @@ class LimitStore(Protocol):
     async def bury(self, holder: str) -> None:
         """Free all levels of a holder that is gone; its leases end by their time."""
         ...
+
+
+class PastUse(Protocol):
+    """What was used before the store lost its memory, from the records of use."""
+
+    async def amounts(self, counter: CounterId, within_s: float) -> list[tuple[float, int]] | None:
+        """What a counter used in the last `within_s` seconds: pairs of age in seconds and amount.
+
+        None where nobody can tell; then it is asked again.
+        """
+        ...
+
+
+class UnknownPast:
+    """Nobody can tell what was used."""
+
+    async def amounts(self, counter: CounterId, within_s: float) -> list[tuple[float, int]] | None:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
