@@ -63,7 +63,7 @@ class RateLimiter:
 
     async def __del__(self) -> None:
         self._watch.cancel()
-        await self._store.aclose()
+        await self._store.close()
 
 
 async def _watch(silence: Silence, period_s: float) -> None:

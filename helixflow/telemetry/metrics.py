@@ -119,9 +119,11 @@ METRICS: Mapping[Metric, MetricInfo] = MappingProxyType(
         Metric.KV_CACHE_USAGE: _max(
             "Share of the KV cache in use, of the fullest replica.", "model"
         ),
-        Metric.LEASE_LOOKUPS: _counter(
-            "Reservations by whether the leases at hand sufficed.", "outcome"
+        Metric.LIMIT_EXCHANGES: _counter(
+            "Exchanges of an Ingress with the store of limits.", "outcome"
         ),
+        Metric.LIMIT_REFUSALS: _counter("Requests that a limit refused, by the limit's name.", "limit"),
+        Metric.LIMIT_STORE_AWAY: _sum("Ingress processes that get no answer about limits."),
         Metric.MODEL_STATE_CHANGES: _counter("Models that became something else."),
         Metric.ONGOING_REQUESTS: _sum("Generations that an Ingress is answering."),
         Metric.PREFIX_CACHE_HIT_TOKENS: _counter(

@@ -20,7 +20,7 @@ class _Store:
     ) -> list[tuple[Grant, ...]]:
         return [() for _ in groups]
 
-    async def aclose(self) -> None:
+    async def close(self) -> None:
         """Nothing is open."""
 
     async def silent(self, after_s: float) -> list[str]:
