@@ -150,10 +150,61 @@ class StackSettings(Branch):
     object_store_bytes: int = Field(default=100 * 1024 * 1024, ge=80 * 1024 * 1024)
 
 
+class JournalSettings(Branch):
+    """The local file of each process's events, until every sink has them."""
+
+    segment_bytes: int = Field(default=8 * 1024 * 1024, ge=64 * 1024)
+    bytes_max: int = Field(default=256 * 1024 * 1024, ge=128 * 1024)
+    waiting_max: int = Field(default=4096, ge=1)
+    adopt_s: float = Field(default=10.0, gt=0)
+
+
+class ShippingSettings(Branch):
+    """How a process's events and counts go to the Telemetry actor."""
+
+    batch_s: float = Field(default=0.25, gt=0)
+    batch_events: int = Field(default=512, ge=1)
+    call_s: float = Field(default=5.0, gt=0)
+    pause_s_max: float = Field(default=5.0, gt=0)
+    close_s: float = Field(default=3.0, gt=0)
+    series_max: int = Field(default=2000, ge=1)
+    outbox_s: float = Field(default=0.5, gt=0)
+    failures_s: float = Field(default=10.0, gt=0)
+    failures_max: int = Field(default=1024, ge=1)
+
+
+class HubSettings(Branch):
+    """The Telemetry actor: the queues before its sinks, and its desk."""
+
+    queue_events_max: int = Field(default=16_384, ge=1)
+    write_events_max: int = Field(default=2048, ge=1)
+    write_s: float = Field(default=30.0, gt=0)
+    retry_s_max: float = Field(default=30.0, gt=0)
+    dead_letter_bytes_max: int = Field(default=64 * 1024 * 1024, ge=1024)
+    sources_max: int = Field(default=4096, ge=1)
+    source_idle_s: float = Field(default=3600.0, gt=0)
+    query_s: float = Field(default=10.0, gt=0)
+    queries_max: int = Field(default=8, ge=1)
+    close_s: float = Field(default=10.0, gt=0)
+
+
+class JsonlSettings(Branch):
+    """Events as files, one JSON object a line. A relative folder is taken from the home folder."""
+
+    enabled: bool = False
+    folder: str = "events"
+    file_bytes_max: int = Field(default=64 * 1024 * 1024, ge=4096)
+    days_max: int = Field(default=30, ge=1)
+
+
 class TelemetrySettings(Branch):
-    """Logs."""
+    """Logs, and the flow of events and counts."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    journal: JournalSettings = JournalSettings()
+    shipping: ShippingSettings = ShippingSettings()
+    hub: HubSettings = HubSettings()
+    jsonl: JsonlSettings = JsonlSettings()
 
 
 class SourceSettings(Branch):
