@@ -122,6 +122,12 @@ class StorageSettings(Branch):
     call_s: float = Field(default=2.0, gt=0)
 
 
+class TelemetryStorageSettings(StorageSettings):
+    """Telemetry's own database: usage and audit. The same PostgreSQL database may hold both."""
+
+    url: str = "sqlite+aiosqlite:///telemetry.db"
+
+
 class RoutingSettings(Branch):
     """The Router's rhythm."""
 
@@ -197,6 +203,23 @@ class JsonlSettings(Branch):
     days_max: int = Field(default=30, ge=1)
 
 
+class AuditSettings(Branch):
+    """The audit log.
+
+    `persons_url` is the database of the persons' keys, which belongs into no backup. Left empty, it
+    is a file beside telemetry's SQLite file, or tables of their own in telemetry's PostgreSQL.
+    """
+
+    persons_url: str = ""
+    persons_cached_max: int = Field(default=10_000, ge=1)
+    failure_groups_max: int = Field(default=64, ge=1)
+    seal_s: float = Field(default=300.0, gt=0)
+    retention_s: float = Field(default=600.0, gt=0)
+    administration_days: float = Field(default=7 * 365.0, gt=0)
+    authentication_days: float = Field(default=365.0, gt=0)
+    authorization_days: float = Field(default=365.0, gt=0)
+
+
 class TelemetrySettings(Branch):
     """Logs, and the flow of events and counts."""
 
@@ -205,6 +228,8 @@ class TelemetrySettings(Branch):
     shipping: ShippingSettings = ShippingSettings()
     hub: HubSettings = HubSettings()
     jsonl: JsonlSettings = JsonlSettings()
+    storage: TelemetryStorageSettings = TelemetryStorageSettings()
+    audit: AuditSettings = AuditSettings()
 
 
 class SourceSettings(Branch):

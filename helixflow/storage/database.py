@@ -4,8 +4,8 @@
 time; PostgreSQL through a small pool.
 
 Failure behavior: every call is over within `call_s`. A database that is away, locked or too slow
-raises `Unavailable` (`auth_unavailable`) with a time to come back, and nothing of a failed `write`
-stays. A read that finds its pooled connection dead is tried once more on a fresh one; a write is
+raises `Unavailable` (with its schema's reason) and a time to come back, and nothing of a failed
+`write` stays. A read that finds its pooled connection dead is tried once more on a fresh one; a write is
 not, because it may have been committed. Constraint violations (`IntegrityError`) pass through.
 """
 
@@ -29,9 +29,10 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from helixflow.errors import ConfigError, Refusal, Unavailable
+from helixflow.errors import ConfigError, Unavailable
 from helixflow.settings import StorageSettings
 from helixflow.storage import migrate
+from helixflow.storage.schema import IDENTITY, Schema
 
 T = TypeVar("T")
 
@@ -56,19 +57,20 @@ _NOT_THE_DATABASE = (IntegrityError, DataError, ProgrammingError, NotSupportedEr
 class Database:
     """The engine and its pool. For one event loop."""
 
-    def __init__(self, engine: AsyncEngine, call_s: float) -> None:
+    def __init__(self, engine: AsyncEngine, call_s: float, schema: Schema) -> None:
         self._engine = engine
         self._call_s = call_s
+        self._schema = schema
         self._sqlite = engine.dialect.name == "sqlite"
         self._writer = asyncio.Lock()
 
     @classmethod
-    def open(cls, settings: StorageSettings, home: Path) -> Database:
+    def open(cls, settings: StorageSettings, home: Path, schema: Schema = IDENTITY) -> Database:
         """Prepare the engine; nothing connects yet. A relative SQLite path begins at `home`."""
-        url = _resolve(settings.url, home)
+        url = _resolve(settings.url, home, schema.setting)
         if url.get_backend_name() == "sqlite":
-            return cls(_sqlite_engine(url, settings.call_s), settings.call_s)
-        return cls(_postgres_engine(url, settings.call_s), settings.call_s)
+            return cls(_sqlite_engine(url, settings.call_s), settings.call_s, schema)
+        return cls(_postgres_engine(url, settings.call_s), settings.call_s, schema)
 
     async def read(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Run `work` on one consistent state of the database."""
@@ -81,7 +83,7 @@ class Database:
                         raise
                     return await self._run(work)
         except (DBAPIError, PoolTimeout, TimeoutError, OSError) as error:
-            raise _translate(error) from error
+            raise self._translate(error) from error
 
     async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Run `work` in a transaction that commits when it returns."""
@@ -92,29 +94,31 @@ class Database:
                 async with self._writer:
                     return await self._run(work, write=True)
         except (DBAPIError, PoolTimeout, TimeoutError, OSError) as error:
-            raise _translate(error) from error
+            raise self._translate(error) from error
 
     async def upgrade(self, revision: str = "head") -> None:
         """Bring the schema forward; several processes may do so at once."""
-        await self._migrate(lambda connection: migrate.upgrade(connection, revision))
+        await self._migrate(lambda connection: migrate.upgrade(connection, self._schema, revision))
 
     async def downgrade(self, revision: str) -> None:
         """Bring the schema back to a revision, `base` for an empty database."""
-        await self._migrate(lambda connection: migrate.downgrade(connection, revision))
+        await self._migrate(
+            lambda connection: migrate.downgrade(connection, self._schema, revision)
+        )
 
     async def current(self) -> str | None:
         """The schema's revision, None for an empty database."""
 
         async def look(connection: AsyncConnection) -> str | None:
-            return await connection.run_sync(migrate.current)
+            return await connection.run_sync(migrate.current, self._schema)
 
         return await self.read(look)
 
     async def drift(self) -> list[str]:
-        """How the schema differs from `tables.py`, one line each; empty when it does not."""
+        """How the schema differs from its tables, one line each; empty when it does not."""
 
         async def compare(connection: AsyncConnection) -> list[str]:
-            return await connection.run_sync(migrate.drift)
+            return await connection.run_sync(migrate.drift, self._schema)
 
         return await self.read(compare)
 
@@ -142,22 +146,28 @@ class Database:
             ):
                 await migrate.run(connection, step, _WRITES)
         except (DBAPIError, PoolTimeout, TimeoutError, OSError) as error:
-            raise _translate(error) from error
+            raise self._translate(error) from error
+
+    def _translate(self, error: BaseException) -> BaseException:
+        if isinstance(error, _NOT_THE_DATABASE):
+            return error
+        schema = self._schema
+        return Unavailable(schema.away, schema.message, retry_after_s=_RETRY_AFTER_S)
 
 
-def _resolve(text: str, home: Path) -> URL:
+def _resolve(text: str, home: Path, setting: str) -> URL:
     try:
         url = make_url(text)
     except ArgumentError:
-        raise ConfigError("storage.url: not a database URL") from None
+        raise ConfigError(f"{setting}: not a database URL") from None
     driver = _DRIVERS.get(url.drivername)
     if driver is None:
         known = ", ".join(sorted(set(_DRIVERS.values())))
-        raise ConfigError(f"storage.url: {url.drivername!r} is not known; known: {known}")
+        raise ConfigError(f"{setting}: {url.drivername!r} is not known; known: {known}")
     url = url.set(drivername=driver)
     if driver.startswith("sqlite"):
         if not url.database or url.database == ":memory:":
-            raise ConfigError("storage.url: an SQLite URL names a file")
+            raise ConfigError(f"{setting}: an SQLite URL names a file")
         return url.set(database=str(home / url.database))
     return url
 
@@ -213,14 +223,4 @@ def _postgres_engine(url: URL, call_s: float) -> AsyncEngine:
                 "statement_timeout": limit_ms,
             },
         },
-    )
-
-
-def _translate(error: BaseException) -> BaseException:
-    if isinstance(error, _NOT_THE_DATABASE):
-        return error
-    return Unavailable(
-        Refusal.AUTH_UNAVAILABLE,
-        "The identity store is not available right now.",
-        retry_after_s=_RETRY_AFTER_S,
     )
