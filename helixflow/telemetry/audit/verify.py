@@ -254,10 +254,16 @@ class _Verifier:
         if told.kind is StatementKind.CHECKPOINT:
             self._open_checkpoint(told)
             return
-        if told.sequence != self._sequence or told.head != self._head.hex():
+        if told.sequence > self._sequence:
             raise self._broken(
-                f"a seal says another head after record {told.sequence}: a record since the seal"
-                " before it was changed, or the seal is not at its place"
+                f"it is missing: a seal over record {told.sequence} comes before it",
+                self._sequence + 1,
+            )
+        if told.sequence < self._sequence:
+            raise self._broken(f"a seal over record {told.sequence} is not at its place")
+        if told.head != self._head.hex():
+            raise self._broken(
+                "its seal says another head: it, or one since the seal before, was changed"
             )
         self._begins = True
         if seal.public == self._public:
@@ -295,4 +301,7 @@ class _Verifier:
         return Broken(self._sequence if sequence is None else sequence, self._line, what)
 
 
-_CHANGED = "its hash does not follow from its content and from record {before}: it was changed"
+_CHANGED = (
+    "its hash does not follow from its content and from the head after record {before}:"
+    " one of them was changed"
+)
