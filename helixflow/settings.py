@@ -126,6 +126,7 @@ class TelemetryStorageSettings(StorageSettings):
     """Telemetry's own database: usage and audit. The same PostgreSQL database may hold both."""
 
     url: str = "sqlite+aiosqlite:///telemetry.db"
+    call_s: float = Field(default=5.0, gt=0)
 
 
 class RoutingSettings(Branch):
@@ -221,16 +222,32 @@ class AuditSettings(Branch):
     authorization_days: float = Field(default=365.0, gt=0)
 
 
+class UsageSettings(Branch):
+    """Usage rows and their sums: when a request is given up, and how long what is kept.
+
+    Days of retention; 0 keeps for ever. A row may be looked up by itself, an hour's and a day's sum
+    outlive it.
+    """
+
+    lost_s: float = Field(default=900.0, gt=0)
+    rows_days: int = Field(default=90, ge=0)
+    hours_days: int = Field(default=400, ge=0)
+    days_days: int = Field(default=0, ge=0)
+    duties_s: float = Field(default=60.0, gt=0)
+    results_max: int = Field(default=10_000, ge=1)
+
+
 class TelemetrySettings(Branch):
     """Logs, and the flow of events and counts."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    storage: TelemetryStorageSettings = TelemetryStorageSettings()
+    usage: UsageSettings = UsageSettings()
+    audit: AuditSettings = AuditSettings()
     journal: JournalSettings = JournalSettings()
     shipping: ShippingSettings = ShippingSettings()
     hub: HubSettings = HubSettings()
     jsonl: JsonlSettings = JsonlSettings()
-    storage: TelemetryStorageSettings = TelemetryStorageSettings()
-    audit: AuditSettings = AuditSettings()
 
 
 class SourceSettings(Branch):

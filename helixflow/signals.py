@@ -13,13 +13,31 @@ from typing import Protocol, TypeAlias
 
 
 class Metric(StrEnum):
-    """Names of what is counted or measured, with the unit last (Prometheus conventions)."""
+    """Names of what is counted or measured, with the unit last (Prometheus conventions).
 
+    `telemetry/metrics.py` says of each what it is, its labels and its buckets.
+    """
+
+    COST_USD = "helixflow_cost_usd_total"
+    HTTP_REQUEST_SECONDS = "helixflow_http_request_duration_seconds"
+    HTTP_REQUESTS = "helixflow_http_requests_total"
+    INTER_TOKEN_SECONDS = "helixflow_inter_token_latency_seconds"  # noqa: S105 (of text)
+    JOURNAL_LAG_SECONDS = "helixflow_journal_lag_seconds"
+    KEY_AGE_SECONDS = "helixflow_key_age_seconds"
+    KV_CACHE_USAGE = "helixflow_kv_cache_usage_ratio"
+    LEASE_LOOKUPS = "helixflow_lease_lookups_total"
     MODEL_STATE_CHANGES = "helixflow_model_state_changes_total"
+    ONGOING_REQUESTS = "helixflow_ongoing_requests"
+    PREFIX_CACHE_HIT_TOKENS = "helixflow_prefix_cache_hit_tokens_total"
+    PROCESSES = "helixflow_processes"
+    QUEUE_WAIT_SECONDS = "helixflow_queue_wait_seconds"
+    QUEUED_REQUESTS = "helixflow_queued_requests"
     REFUSALS = "helixflow_refusals_total"
     REQUEST_SECONDS = "helixflow_request_duration_seconds"
     REQUESTS = "helixflow_requests_total"
-    TIME_TO_FIRST_FRAME_SECONDS = "helixflow_time_to_first_frame_seconds"
+    RUNNING_SEQUENCES = "helixflow_running_sequences"
+    STAGE_SECONDS = "helixflow_stage_duration_seconds"
+    TIME_TO_FIRST_TOKEN_SECONDS = "helixflow_time_to_first_token_seconds"  # noqa: S105 (of text)
     TOKENS = "helixflow_tokens_total"
     VERDICT_LOOKUPS = "helixflow_verdict_lookups_total"
 

@@ -290,7 +290,7 @@ class Exchange:
         if body.stream:
             seconds = pipeline.clock.monotonic() - self._started
             labels = (("model", spec.name),)
-            pipeline.signals.observe(Metric.TIME_TO_FIRST_FRAME_SECONDS, seconds, labels)
+            pipeline.signals.observe(Metric.TIME_TO_FIRST_TOKEN_SECONDS, seconds, labels)
             self._await_the_rest()
 
     def _await_the_rest(self) -> None:

@@ -6,10 +6,11 @@ twice is taken once, also from two Telemetry actors at the same time (while one 
 
 from __future__ import annotations
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from helixflow.storage.keyed import delete_by_key
 from helixflow.storage.telemetry_tables import sink_marks
 
 _LOCKS = 0x48454C49  # "HELI": the first half of the advisory locks of sinks
@@ -51,14 +52,7 @@ async def write_mark(
 
 async def forget_marks(connection: AsyncConnection, before: float, rows_max: int) -> int:
     """Delete marks that were not written since; how many it were."""
-    some = (
-        select(sink_marks.c.sink, sink_marks.c.source)
-        .where(sink_marks.c.updated_at < before)
-        .limit(rows_max)
-    )
+    key = (sink_marks.c.sink, sink_marks.c.source)
+    some = select(*key).where(sink_marks.c.updated_at < before).limit(rows_max)
     found = (await connection.execute(some)).all()
-    for sink, source in found:
-        await connection.execute(
-            delete(sink_marks).where(sink_marks.c.sink == sink, sink_marks.c.source == source)
-        )
-    return len(found)
+    return await delete_by_key(connection, key, [tuple(row) for row in found])

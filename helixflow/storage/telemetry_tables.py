@@ -21,8 +21,7 @@ from sqlalchemy import (
     text,
 )
 
-WORD_LENGTH = 128
-"""Of whatever a usage row names; what is longer is cut. (A key of eight fits a PostgreSQL index.)"""
+from helixflow.telemetry.usage import WORD_LENGTH_MAX  # eight of them fit a PostgreSQL index
 
 _MARK_LENGTH = 64
 
@@ -38,11 +37,11 @@ metadata = MetaData(
 
 
 def _word(name: str, *, nullable: bool = False) -> Column[str]:
-    return Column(name, String(WORD_LENGTH), nullable=nullable)
+    return Column(name, String(WORD_LENGTH_MAX), nullable=nullable)
 
 
 def _key_word(name: str) -> Column[str]:
-    return Column(name, String(WORD_LENGTH), primary_key=True)
+    return Column(name, String(WORD_LENGTH_MAX), primary_key=True)
 
 
 def _count(name: str, *, nullable: bool = False) -> Column[int]:
@@ -51,6 +50,10 @@ def _count(name: str, *, nullable: bool = False) -> Column[int]:
 
 def _at(name: str, *, nullable: bool = True) -> Column[float]:
     return Column(name, Double, nullable=nullable)
+
+
+def _costs() -> tuple[Column[int], ...]:
+    return tuple(_count(f"{part}_nano_usd") for part in ("input", "cached_input", "output"))
 
 
 sink_marks = Table(
@@ -69,8 +72,10 @@ usage_requests = Table(
     metadata,
     _key_word("id"),
     _at("first_at", nullable=False),
-    # What the Ingress said when it admitted the request; nothing of it, or all.
+    # What the Ingress said when it admitted the request; nothing of it, or all. `minute_at` is the
+    # beginning of that minute.
     _at("admitted_at"),
+    _count("minute_at", nullable=True),
     _word("organization_id", nullable=True),
     _word("project_id", nullable=True),
     _word("key_id", nullable=True),
@@ -94,6 +99,7 @@ usage_requests = Table(
     _at("first_token_s"),
     # What the Model said.
     _at("generated_at"),
+    _word("generated_model", nullable=True),
     _word("generated_outcome", nullable=True),
     _count("generated_input_tokens", nullable=True),
     _count("generated_cached_tokens", nullable=True),
@@ -104,7 +110,7 @@ usage_requests = Table(
     _count("input_tokens"),
     _count("cached_tokens"),
     _count("output_tokens"),
-    _count("cost_nano_usd"),
+    *_costs(),
     CheckConstraint("cached_tokens <= input_tokens", name="cached_is_input"),
     CheckConstraint(
         "(admitted_at IS NULL) = (organization_id IS NULL)", name="admitted_has_a_tenant"
@@ -137,7 +143,7 @@ usage_rollups = Table(
     _count("input_tokens"),
     _count("cached_tokens"),
     _count("output_tokens"),
-    _count("cost_nano_usd"),
+    *_costs(),
     Index(None, "width_s", "start_at"),
 )
 """The sums of all admitted requests of an hour (3,600 s) or a day (86,400 s, UTC)."""
