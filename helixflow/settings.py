@@ -208,7 +208,8 @@ class AuditSettings(Branch):
     """The audit log.
 
     `persons_url` is the database of the persons' keys, which belongs into no backup. Left empty, it
-    is a file beside telemetry's SQLite file, or tables of their own in telemetry's PostgreSQL.
+    is a file beside telemetry's SQLite file, or a table in telemetry's PostgreSQL. Days of
+    retention per kind of record; 0 keeps for ever.
     """
 
     persons_url: str = ""
@@ -216,10 +217,10 @@ class AuditSettings(Branch):
     failure_groups_max: int = Field(default=64, ge=1)
     seal_s: float = Field(default=300.0, gt=0)
     retention_s: float = Field(default=6 * 3600.0, gt=0)
-    seals_days: float = Field(default=30.0, gt=0)
-    administration_days: float = Field(default=7 * 365.0, gt=0)
-    authentication_days: float = Field(default=365.0, gt=0)
-    authorization_days: float = Field(default=365.0, gt=0)
+    seals_days: int = Field(default=30, ge=0)
+    administration_days: int = Field(default=7 * 365, ge=0)
+    authentication_days: int = Field(default=365, ge=0)
+    authorization_days: int = Field(default=365, ge=0)
 
 
 class UsageSettings(Branch):

@@ -6,16 +6,13 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from helixflow.crypto.ed25519 import SigningSeed
 from helixflow.crypto.master_key import MasterKey
 from helixflow.errors import NotFound, Refusal, Unavailable
 from helixflow.settings import AuditSettings
 from helixflow.signals import Event, EventKind, Fact
 from helixflow.telemetry.audit import canonical
+from helixflow.telemetry.audit.build import build_audit
 from helixflow.telemetry.audit.chain import Head, beginning, follow
-from helixflow.telemetry.audit.export import Export
-from helixflow.telemetry.audit.log import AuditLog
-from helixflow.telemetry.audit.persons import Persons
 from helixflow.telemetry.audit.ports import (
     AuditStore,
     ChainState,
@@ -31,9 +28,7 @@ from helixflow.telemetry.audit.ports import (
     Work,
 )
 from helixflow.telemetry.audit.record import Kind, Record
-from helixflow.telemetry.audit.retention import Retention
-from helixflow.telemetry.audit.seals import SEED_PURPOSE, Seal, StatementKind
-from helixflow.telemetry.audit.sink import AuditSink
+from helixflow.telemetry.audit.seals import Seal, StatementKind
 from helixflow.testing.clock import ManualClock
 
 ORGANIZATION = "org_one"
@@ -148,9 +143,8 @@ class MemoryAuditStore(_Away):
     async def first_since(self, chain: str, at_ms: int) -> int | None:
         """See `AuditStore.first_since`."""
         self._ask()
-        stored = self._stored(chain)
-        late = (one for one in stored if self._record(one).at_ms >= at_ms)
-        return next((one.sequence for one in late), None)
+        times = [(self._record(one).at_ms, one.sequence) for one in self._stored(chain)]
+        return min((place for place in times if place[0] >= at_ms), default=(0, None))[1]
 
     async def seals(self, chain: str, after: int, until: int, limit: int) -> list[Seal]:
         """See `AuditStore.seals`."""
@@ -361,17 +355,13 @@ class AuditParts:
         rows: PersonStore | None = None,
         **settings: float,
     ) -> None:
-        ring = MasterKey(b"k" * 32)
         self.clock = ManualClock()
         self.settings = AuditSettings.model_validate(settings)
         self.store = store or MemoryAuditStore()
         self.rows = rows or MemoryPersonStore()
-        self.persons = Persons(self.rows, ring, self.clock)
-        self.seed = SigningSeed(ring.derive(SEED_PURPOSE))
-        self.log = AuditLog(self.store, self.persons, self.seed, self.clock)
-        self.retention = Retention(self.store, self.log, self.persons, self.settings)
-        self.sink = AuditSink(self.store, self.log, self.retention, self.settings, self.clock)
-        self.export = Export(self.store, self.log)
+        built = build_audit(self.store, self.rows, MasterKey(b"k" * 32), self.settings, self.clock)
+        self.sink, self.log, self.export = built.sink, built.log, built.export
+        self.desk, self.persons, self.retention = built.desk, built.persons, built.retention
 
     async def exported(self, chain: str = ORGANIZATION, **when: int) -> list[bytes]:
         """The lines of an export."""

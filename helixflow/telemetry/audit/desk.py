@@ -82,15 +82,12 @@ class Erase(Reading, frozen=True, kw_only=True):
 class AuditDesk:
     """The operations."""
 
-    def __init__(
-        self, store: AuditStore, log: AuditLog, persons: Persons, export: Export | None = None
-    ) -> None:
+    def __init__(self, store: AuditStore, log: AuditLog, persons: Persons, export: Export) -> None:
         self._store = store
         self._log = log
         self._persons = persons
-        self._export = export or Export(store, log)
+        self._export = export
 
-    @property
     def operations(self) -> tuple[Operation, ...]:
         """For `telemetry.desk.Desk`."""
         return (

@@ -27,6 +27,7 @@ from helixflow.telemetry.audit.ports import (
     ChainState,
     Change,
     Erasure,
+    Filters,
     Held,
     Mark,
     Placed,
@@ -49,6 +50,7 @@ CONTENTS_MAX = 1000
 
 _CHAINS_PAGE = 100
 _ERASURES_PAGE = 500
+_NEWEST = 20
 
 
 def placed(drafts: Iterable[Record], held: Held) -> list[Placed]:
@@ -157,6 +159,23 @@ class AuditLog:
             count += await self._persons.forget([erasure.index for erasure in page])
             after = (page[-1].chain, page[-1].index)
         return count
+
+    async def has_its_keys(self) -> bool:
+        """Whether anybody of those whom the newest records name can still be read.
+
+        False says that the store of the keys was lost, or that another one is configured: a few
+        who were forgotten do not make all the others unreadable.
+        """
+        indexes: set[str] = set()
+        for state in await self._store.chains("", _CHAINS_PAGE):
+            for stored in await self._store.find(state.chain, Filters(), _NEWEST):
+                record = canonical.decode(stored.data)
+                indexes |= {record.actor.index, record.target.index} - {""}
+            if len(indexes) > _NEWEST:
+                break
+        forgotten = {one.index for one in await self._store.erasures(("", ""), _ERASURES_PAGE)}
+        named = indexes - forgotten
+        return not named or bool(await self._persons.called(named))
 
     async def drop_served(self, chain: str, kind: Kind, before_ms: int) -> int:
         """Drop contents of a kind that are older, under a checkpoint; how many they were."""

@@ -182,7 +182,7 @@ class AuditStore(Protocol):
         ...
 
     async def first_since(self, chain: str, at_ms: int) -> int | None:
-        """The number of the first record that is not older; None where all are."""
+        """The number of the first one in time of the records that are not older; None for none."""
         ...
 
     async def seals(self, chain: str, after: int, until: int, limit: int) -> list[Seal]:

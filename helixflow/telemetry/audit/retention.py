@@ -42,7 +42,7 @@ def horizons(settings: AuditSettings, now: float) -> Horizons:
         Kind.AUTHENTICATION: settings.authentication_days,
         Kind.AUTHORIZATION: settings.authorization_days,
     }
-    kinds = {kind: _ms(now - kept * _DAY_S) for kind, kept in days.items()}
+    kinds = {kind: _horizon(kept, now) for kind, kept in days.items()}
     return Horizons(kinds, min(kinds.values()))
 
 
@@ -64,7 +64,8 @@ class Retention:
             for state in states:
                 count += await self._of(state, kept)
             after = states[-1].chain
-        await self._store.thin_seals(_ms(now - self._settings.seals_days * _DAY_S))
+        while await self._store.thin_seals(_horizon(self._settings.seals_days, now)):
+            pass
         longest = kept.records / 1000 - _SLACK_S
         while await self._persons.purge(longest) > 0:
             pass
@@ -83,5 +84,5 @@ class Retention:
         return count
 
 
-def _ms(at: float) -> int:
-    return max(0, int(at * 1000))
+def _horizon(days: int, now: float) -> int:
+    return max(0, int((now - days * _DAY_S) * 1000)) if days else 0

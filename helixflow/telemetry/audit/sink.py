@@ -54,6 +54,7 @@ class AuditSink:
 
     async def run(self) -> None:
         """See `Duty.run`: seals, retention, and what an erasure left undone."""
+        await _tried("check of its keys", self._check_keys())
         pause_s = min(self._settings.seal_s, self._settings.retention_s, _RECONCILE_S)
         while True:
             await self.tend()
@@ -71,6 +72,14 @@ class AuditSink:
     async def close(self) -> None:
         """See `Closing.close`: the last seals."""
         await _tried("sealing", self._log.seal_all())
+
+    async def _check_keys(self) -> int:
+        if not await self._log.has_its_keys():
+            _log.error(
+                "the audit log's keys of persons are not in the database that is configured"
+                " (telemetry.audit.persons_url): who did what cannot be read"
+            )
+        return 0
 
     def _is_due(self, duty: str, every_s: float) -> bool:
         now = self._clock.monotonic()
