@@ -20,6 +20,7 @@ from deployments.calls import RayAuth, RayDispatcher, RayRegistrySource
 from helixflow.clock import SystemClock
 from helixflow.gateway.http.app import build_face
 from helixflow.gateway.local import LocalFace, ModelsWire
+from helixflow.gateway.no_records import NoRecords
 from helixflow.gateway.pipeline import Pipeline
 from helixflow.gateway.upkeep import (
     follow_identity,
@@ -83,7 +84,9 @@ class Ingress:
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """Called by Serve once the replica is built."""
-        return build_face(self._pipeline, self._http, self._gateway, self._clock, self._office)
+        return build_face(
+            self._pipeline, self._http, self._gateway, self._clock, self._office, NoRecords()
+        )
 
     async def answer(self, wire: CallWire) -> AsyncGenerator[FrameWire, None]:
         """A generation, for Python handles (helixflow/handle.py)."""

@@ -165,6 +165,12 @@ class JournalSettings(Branch):
     waiting_max: int = Field(default=4096, ge=1)
     adopt_s: float = Field(default=10.0, gt=0)
 
+    @model_validator(mode="after")
+    def _room(self) -> JournalSettings:
+        if self.bytes_max < 2 * self.segment_bytes:
+            raise ValueError("bytes_max is less than two segments (segment_bytes)")
+        return self
+
 
 class ShippingSettings(Branch):
     """How a process's events and counts go to the Telemetry actor."""
@@ -189,7 +195,7 @@ class HubSettings(Branch):
     retry_s_max: float = Field(default=30.0, gt=0)
     dead_letter_bytes_max: int = Field(default=64 * 1024 * 1024, ge=1024)
     sources_max: int = Field(default=4096, ge=1)
-    source_idle_s: float = Field(default=3600.0, gt=0)
+    source_idle_s: float = Field(default=300.0, gt=0)
     query_s: float = Field(default=10.0, gt=0)
     queries_max: int = Field(default=8, ge=1)
     close_s: float = Field(default=10.0, gt=0)

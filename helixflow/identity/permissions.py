@@ -29,6 +29,7 @@ class Permission(StrEnum):
     MEMBER_DELETE = "member:delete"
     MEMBER_READ = "member:read"
     MEMBER_UPDATE = "member:update"
+    METRICS_READ = "metrics:read"
     MODEL_INVOKE = "model:invoke"
     MODEL_LIST = "model:list"
     MODEL_READ = "model:read"
@@ -79,7 +80,8 @@ ADMINISTRATION: Permissions = frozenset(Permission) - INFERENCE
 _READING: Permissions = frozenset(
     name
     for name in Permission
-    if name.endswith((":list", ":read")) and name is not Permission.AUDIT_READ
+    if name.endswith((":list", ":read"))
+    and name not in (Permission.AUDIT_READ, Permission.METRICS_READ)
 )
 _OWNERS_ALONE: Permissions = frozenset(
     {Permission.ORGANIZATION_UPDATE, Permission.SIGNING_KEY_ROTATE}
@@ -88,7 +90,7 @@ _OWNERS_ALONE: Permissions = frozenset(
 ROLE_PERMISSIONS: MappingProxyType[Role, Permissions] = MappingProxyType(
     {
         Role.ADMIN: frozenset(Permission) - _OWNERS_ALONE,
-        Role.AUDITOR: _READING | {Permission.AUDIT_READ},
+        Role.AUDITOR: _READING | {Permission.AUDIT_READ, Permission.METRICS_READ},
         Role.DEVELOPER: INFERENCE
         | {
             Permission.KEY_CREATE,

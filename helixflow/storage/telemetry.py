@@ -12,6 +12,8 @@ from pathlib import Path
 from helixflow.settings import TelemetryStorageSettings
 from helixflow.storage.database import Database
 from helixflow.storage.schema import TELEMETRY
+from helixflow.storage.usage import SqlUsage
+from helixflow.storage.usage_queries import SqlUsageQueries
 
 
 class TelemetryStores:
@@ -19,6 +21,8 @@ class TelemetryStores:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self.usage = SqlUsage(database)
+        self.usage_queries = SqlUsageQueries(database)
 
 
 async def prepare_telemetry(settings: TelemetryStorageSettings, home: Path) -> TelemetryStores:

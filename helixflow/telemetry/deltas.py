@@ -1,7 +1,7 @@
 """What a process counted since it last said so, and how that travels.
 
 Deltas are plain rows, so that the Telemetry actor adds them up without knowing the parts that
-count. A histogram's row holds the counts of its buckets (buckets.py), not cumulative.
+count. A histogram's row holds the counts of its buckets (metrics.py), not cumulative.
 """
 
 from __future__ import annotations

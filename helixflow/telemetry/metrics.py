@@ -99,6 +99,10 @@ METRICS: Mapping[Metric, MetricInfo] = MappingProxyType(
             "What answered requests cost at the price of their admission, in US dollars.",
             "model", "region",
         ),
+        Metric.DEAD_LETTERS: _counter("Events that a sink will never take.", "sink"),
+        Metric.EVENTS: _counter("Events that came in, by kind.", "kind"),
+        Metric.EVENTS_DROPPED: _counter("Events that could not be journaled.", "reason"),
+        Metric.EVENTS_LOST: _counter("Events that a source had and nobody has any more."),
         Metric.HTTP_REQUEST_SECONDS: _histogram(
             "From the first byte of an HTTP request to the last one of its answer, at the socket.",
             "route", "status",
@@ -108,8 +112,8 @@ METRICS: Mapping[Metric, MetricInfo] = MappingProxyType(
             "Between one output token and the next, in the model's replica.",
             "model", buckets=INTER_TOKEN_SECONDS,
         ),
-        Metric.JOURNAL_LAG_SECONDS: _max(
-            "Age of the oldest event in a process's journal that not every sink has."
+        Metric.JOURNAL_LAG_SECONDS: _histogram(
+            "From an event to its place in a sink.", "sink"
         ),
         Metric.KEY_AGE_SECONDS: _max("Age of the key in use, by kind of key.", "kind"),
         Metric.KV_CACHE_USAGE: _max(
@@ -137,6 +141,11 @@ METRICS: Mapping[Metric, MetricInfo] = MappingProxyType(
             "model", "outcome", "region",
         ),
         Metric.RUNNING_SEQUENCES: _sum("Sequences that are being generated.", "model"),
+        Metric.SERIES_DROPPED: _counter(
+            "Counts that a process had no room for, because it had too many series."
+        ),
+        Metric.SINK_FAILURES: _counter("Times that a sink could not take events.", "sink"),
+        Metric.SINK_QUEUE_EVENTS: _sum("Events that wait for a sink.", "sink"),
         Metric.STAGE_SECONDS: _histogram(
             "One stage of a request's way through the Ingress.", "stage", buckets=STAGE_SECONDS
         ),
@@ -153,3 +162,8 @@ METRICS: Mapping[Metric, MetricInfo] = MappingProxyType(
         ),
     }
 )  # fmt: skip
+
+
+def bounds_of(metric: Metric) -> Bounds:
+    """The bounds of a metric's buckets; those of seconds where it is no histogram."""
+    return METRICS[metric].buckets or SECONDS

@@ -13,12 +13,12 @@ import msgspec
 
 from helixflow.signals import Event, EventKind, Fact
 
-BatchWire: TypeAlias = tuple[int, str, str, int, int, int, bytes, int, bytes]
-"""`(version, source, role, oldest, after, last, events, deltas_number, deltas)`.
+BatchWire: TypeAlias = tuple[int, str, str, int, int, bytes, int, bytes, bool]
+"""`(version, source, role, after, last, events, deltas_number, deltas, closing)`.
 
-The events are the last ones up to number `last`; the source holds none between `after` and their
-first (they were lost), and nothing at all before `oldest`. `deltas` are numbered per source from 1
-(0: there are none).
+The events are the last ones up to number `last`; what is missing between `after` and their first is
+lost. `deltas` are numbered per source from 1 (0: there are none). `closing` says that the process
+ends, or is gone.
 """
 
 AckWire: TypeAlias = tuple[int, int, int]

@@ -56,7 +56,13 @@ from helixflow.limits.ports import Unlimited
 from helixflow.settings import Settings
 from helixflow.signals import NullSignals
 from helixflow.storage.prepare import Prepared, prepare
+from helixflow.storage.telemetry import TelemetryStores, prepare_telemetry
+from helixflow.telemetry.desk import Desk as RecordsDesk
+from helixflow.telemetry.prometheus import PrometheusRegistry, metrics_operations
+from helixflow.telemetry.usage_desk import UsageDesk
+from helixflow.telemetry.usage_sink import UsageSink
 from helixflow.testing.clock import ManualClock
+from helixflow.testing.desk import WiredDesk
 from helixflow.testing.gateway import some_catalog, some_spec
 from helixflow.testing.http import HttpAnswer, ask
 
@@ -98,9 +104,14 @@ class Tenant:
 
 
 class Platform:
-    """See the module. Services (`projects`, `keys`, ...) make what a test needs without HTTP."""
+    """See the module. Services (`projects`, `keys`, ...) make what a test needs without HTTP.
 
-    def __init__(self, prepared: Prepared, clock: ManualClock, settings: Settings) -> None:
+    `usage` takes events, `metrics` deltas, as Telemetry does.
+    """
+
+    def __init__(
+        self, prepared: Prepared, kept: TelemetryStores, clock: ManualClock, settings: Settings
+    ) -> None:
         self.prepared = prepared
         self.clock = clock
         self.settings = settings
@@ -138,8 +149,16 @@ class Platform:
             clock=SystemClock(),
             signals=NullSignals(),
         )
-        self.routes = build_app(self.pipeline, auth).routes
-        face = build_face(self.pipeline, settings.http, settings.gateway, SystemClock(), auth)
+        telemetry = settings.telemetry
+        self.usage = UsageSink(kept.usage, telemetry.usage, clock)
+        self.metrics = PrometheusRegistry()
+        usage_desk = UsageDesk(kept.usage_queries, telemetry.usage, clock)
+        operations = (*usage_desk.operations(), *metrics_operations(self.metrics))
+        records = WiredDesk(RecordsDesk(operations, telemetry.hub))
+        self.routes = build_app(self.pipeline, auth, records).routes
+        face = build_face(
+            self.pipeline, settings.http, settings.gateway, SystemClock(), auth, records
+        )
         self.app = Shield(face, settings.http.body_bytes_max)
 
     @classmethod
@@ -152,10 +171,14 @@ class Platform:
         clock = clock or ManualClock()
         prepared = await prepare(tree.storage, home, clock, {})
         try:
-            platform = cls(prepared, clock, tree)
-            await platform.office.start()
-            yield platform
-            await platform.authenticator.aclose()
+            kept = await prepare_telemetry(tree.telemetry.storage, home)
+            try:
+                platform = cls(prepared, kept, clock, tree)
+                await platform.office.start()
+                yield platform
+                await platform.authenticator.aclose()
+            finally:
+                await kept.database.close()
         finally:
             await prepared.stores.database.close()
 

@@ -14,6 +14,9 @@ from typing import Any
 from helixflow.identity.api_keys import KeyWish
 from helixflow.identity.invites import invite_id
 from helixflow.identity.permissions import Role
+from helixflow.inference.facts import Admitted
+from helixflow.testing.clock import ManualClock
+from helixflow.testing.events import SomeRequest
 from helixflow.testing.platform import MODEL, Platform, Tenant
 
 Ids = Mapping[str, str]
@@ -26,6 +29,7 @@ class Row:
     Attributes:
         body: the JSON of a good request, from the ids of a tenant's objects.
         form: the same as a form, where the route takes one.
+        query: of a good request.
         status: of the answer to it.
         everybodys: what its path names belongs to no tenant.
         platform: only the platform's first organization may do it.
@@ -35,6 +39,7 @@ class Row:
 
     body: Callable[[Ids], Any] | None = None
     form: Callable[[Ids], Mapping[str, str]] | None = None
+    query: str = ""
     status: int = 200
     everybodys: bool = False
     platform: bool = False
@@ -84,6 +89,7 @@ def _question(ids: Ids) -> Any:
 
 POLICY = 'forbid (principal, action == Action::"model:invoke", resource == Model::"nothing");'
 _ADMIN = {"key_id": "admin_key_id"}
+_SINCE = f"?start_time={int(ManualClock().now()) - 100}"
 _ROOT = "/v1/organization"
 _IN = _ROOT + "/projects/{project_id}"
 
@@ -94,6 +100,7 @@ ROWS: Mapping[tuple[str, str], Row] = MappingProxyType(
         ("GET", "/docs"): Row(),
         ("GET", "/docs/{asset}"): Row(everybodys=True),
         ("GET", "/healthz"): Row(),
+        ("GET", "/metrics"): Row(everybodys=True),
         ("GET", "/openapi.json"): Row(),
         ("GET", "/readyz"): Row(),
         ("POST", "/v1/auth/accept"): Row(_acceptance, status=401),
@@ -110,6 +117,7 @@ ROWS: Mapping[tuple[str, str], Row] = MappingProxyType(
         ("POST", _ROOT + "/admin_api_keys"): Row(_named),
         ("GET", _ROOT + "/admin_api_keys/{key_id}"): Row(ids=_ADMIN),
         ("DELETE", _ROOT + "/admin_api_keys/{key_id}"): Row(ids=_ADMIN),
+        ("GET", _ROOT + "/costs"): Row(query=f"{_SINCE}&group_by=project_id"),
         ("GET", _ROOT + "/invites"): Row(),
         ("POST", _ROOT + "/invites"): Row(_person),
         ("GET", _ROOT + "/invites/{invite_id}"): Row(),
@@ -144,6 +152,8 @@ ROWS: Mapping[tuple[str, str], Row] = MappingProxyType(
         ("GET", _ROOT + "/signing_keys"): Row(everybodys=True),
         ("POST", _ROOT + "/signing_keys/rotate"): Row(everybodys=True, platform=True),
         ("POST", _ROOT + "/signing_keys/{kid}/revoke"): Row(everybodys=True, platform=True),
+        ("GET", _ROOT + "/usage/completions"): Row(query=f"{_SINCE}&group_by=api_key_id"),
+        ("GET", _ROOT + "/usage/requests"): Row(query=_SINCE),
         ("GET", _ROOT + "/users"): Row(),
         ("POST", _ROOT + "/users"): Row(_person),
         ("GET", _ROOT + "/users/{user_id}"): Row(),
@@ -165,6 +175,7 @@ async def objects(platform: Platform, tenant: Tenant) -> dict[str, str]:
     await platform.users.set_role(actor, user.id, project.id, Role.VIEWER)
     policy = await platform.policies.create(actor, f"the matrix's {project.id}", POLICY)
     invited = await platform.invites.create(actor, f"{project.id}@in.test", "Bob", Role.VIEWER)
+    await _use(platform, tenant, project.id, key.key.id, account.account.id)
     return {
         "asset": "docs.css",
         "model": MODEL,
@@ -178,3 +189,10 @@ async def objects(platform: Platform, tenant: Tenant) -> dict[str, str]:
         "policy_id": policy.id,
         "invite_id": invite_id(invited.person.user),
     }
+
+
+async def _use(platform: Platform, tenant: Tenant, project: str, key: str, subject: str) -> None:
+    """A request of the key's, as telemetry keeps it."""
+    who = Admitted(tenant.organization, project, key, subject, MODEL)
+    request = SomeRequest(at=platform.clock.now(), admitted=who)
+    await platform.usage.write(request.id, len(request.events), request.events)

@@ -65,7 +65,7 @@ async def sent(
     """The answer to a row's good request; `place` puts other ids into its path."""
     body, form = row.body(ids) if row.body else None, row.form(ids) if row.form else None
     target = filled(path, {**placed(path, row, ids), **(place or {})})
-    return await platform.ask(method, target, caller.credential, body, form=form)
+    return await platform.ask(method, target + row.query, caller.credential, body, form=form)
 
 
 def looks(answer: HttpAnswer) -> tuple[int, list[tuple[str, str]], bytes]:

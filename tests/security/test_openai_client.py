@@ -6,6 +6,8 @@ import openai
 import pytest
 
 from helixflow.identity.permissions import Role
+from helixflow.inference.facts import Admitted
+from helixflow.testing.events import PRICE, SomeRequest
 from helixflow.testing.http import serving
 from helixflow.testing.platform import MODEL, Platform, Tenant
 
@@ -90,3 +92,32 @@ async def test_the_first_organization_alone_rotates_signing_keys(
     assert (await platform.ask("POST", path, first.reveal())).status == 200
     assert (await platform.signer()).kid != before
     assert (await platform.ask("GET", "/v1/models", token)).status == 200
+
+
+async def test_usage_and_costs_are_read_as_from_openai(platform: Platform, tenant: Tenant) -> None:
+    now = int(platform.clock.now())
+    who = Admitted(tenant.organization, tenant.project, "key_1", model=MODEL, price=PRICE)
+    requests = [SomeRequest(now + second, admitted=who) for second in range(3)]
+    for request in requests:
+        await platform.usage.write(request.id, 3, request.events)
+    platform.clock.advance(10)
+    await platform.authenticator.poll_revision()
+    url = "http://127.0.0.1:{}/v1"
+    async with serving(platform.app) as port:
+        administering = openai.AsyncOpenAI(
+            admin_api_key=tenant.admin_key, base_url=url.format(port), max_retries=0
+        )
+        async with administering:
+            usage = administering.admin.organization.usage
+            used = await usage.completions(start_time=now, group_by=["model", "api_key_id"])
+            (result,) = used.data[-1].results
+            assert result.object == "organization.usage.completions.result"
+            assert (result.model, result.api_key_id) == (MODEL, "key_1")
+            assert (result.input_tokens, result.num_model_requests) == (30, 3)
+            cost = await usage.costs(
+                start_time=now, group_by=["line_item"], project_ids=[tenant.project]
+            )
+            lines = {one.line_item: one.amount for one in cost.data[-1].results}
+            output = lines[f"{MODEL}, output_tokens"]
+            assert output is not None
+            assert (output.value, output.currency) == (3 * 6e-6, "usd")

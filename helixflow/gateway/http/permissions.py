@@ -29,6 +29,7 @@ OPEN_ROUTES = frozenset(
 
 ROUTE_PERMISSIONS: Mapping[tuple[str, str], Permission] = MappingProxyType(
     {
+        ("GET", "/metrics"): Permission.METRICS_READ,
         ("POST", "/v1/chat/completions"): Permission.MODEL_INVOKE,
         ("POST", "/v1/completions"): Permission.MODEL_INVOKE,
         ("GET", "/v1/models"): Permission.MODEL_LIST,
@@ -37,6 +38,7 @@ ROUTE_PERMISSIONS: Mapping[tuple[str, str], Permission] = MappingProxyType(
         ("POST", "/v1/organization/admin_api_keys"): Permission.ORGANIZATION_UPDATE,
         ("DELETE", "/v1/organization/admin_api_keys/{key_id}"): Permission.ORGANIZATION_UPDATE,
         ("GET", "/v1/organization/admin_api_keys/{key_id}"): Permission.ORGANIZATION_READ,
+        ("GET", "/v1/organization/costs"): Permission.USAGE_READ,
         ("GET", "/v1/organization/invites"): Permission.USER_READ,
         ("POST", "/v1/organization/invites"): Permission.USER_CREATE,
         ("DELETE", "/v1/organization/invites/{invite_id}"): Permission.USER_DELETE,
@@ -95,6 +97,8 @@ ROUTE_PERMISSIONS: Mapping[tuple[str, str], Permission] = MappingProxyType(
         ("GET", "/v1/organization/signing_keys"): Permission.SIGNING_KEY_READ,
         ("POST", "/v1/organization/signing_keys/rotate"): Permission.SIGNING_KEY_ROTATE,
         ("POST", "/v1/organization/signing_keys/{kid}/revoke"): Permission.SIGNING_KEY_ROTATE,
+        ("GET", "/v1/organization/usage/completions"): Permission.USAGE_READ,
+        ("GET", "/v1/organization/usage/requests"): Permission.USAGE_READ,
         ("GET", "/v1/organization/users"): Permission.USER_READ,
         ("POST", "/v1/organization/users"): Permission.USER_CREATE,
         ("DELETE", "/v1/organization/users/{user_id}"): Permission.USER_DELETE,

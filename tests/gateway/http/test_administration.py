@@ -45,7 +45,12 @@ SOME: dict[str, Any] = {
     "{project_id}": {"name": "x"},
     "{user_id}": {"role": "viewer"},
 }
-ROUTES = [(method, path) for method, path in ROUTE_PERMISSIONS if path.startswith(ROOT)]
+RECORDS = (f"{ROOT}/costs", f"{ROOT}/usage/")
+ROUTES = [
+    (method, path)
+    for method, path in ROUTE_PERMISSIONS
+    if path.startswith(ROOT) and not path.startswith(RECORDS)
+]
 
 
 @pytest.fixture(autouse=True)

@@ -28,7 +28,7 @@ async def get(face: Any, path: str, **more: Any) -> HttpAnswer:
 class TestPermissions:
     def test_every_route_is_open_or_declares_what_it_asks_for(self) -> None:
         declared = set()
-        for route in build_app(FakePipeline(), FakeDesk()).routes:
+        for route in build_app(FakePipeline(), FakeDesk(), FakeDesk()).routes:
             assert isinstance(route, Route), f"{route} is no plain route"
             for method in route.methods or ():
                 if route.path not in OPEN_ROUTES:
@@ -58,7 +58,7 @@ class TestPermissions:
     async def test_a_route_without_a_declaration_is_refused_and_logged(
         self, kind: str, caplog: pytest.LogCaptureFixture
     ) -> None:
-        app = build_app(FakePipeline(), FakeDesk())
+        app = build_app(FakePipeline(), FakeDesk(), FakeDesk())
 
         async def endpoint(*_: Any) -> None:
             raise AssertionError("it ran")
@@ -79,7 +79,9 @@ class TestPermissions:
 
         async def receive() -> Any: ...
 
-        face = build_face(pipeline, HttpSettings(), GatewaySettings(), SystemClock(), FakeDesk())
+        face = build_face(
+            pipeline, HttpSettings(), GatewaySettings(), SystemClock(), FakeDesk(), FakeDesk()
+        )
         await face(some_scope("GET", "/v1/realtime", type="websocket"), receive, send)
         assert sent == [{"type": "websocket.close", "code": 1008}]
 
@@ -93,7 +95,9 @@ class TestPermissions:
         async def send(message: Any) -> None:
             sent.append(message["type"])
 
-        face = build_face(pipeline, HttpSettings(), GatewaySettings(), SystemClock(), FakeDesk())
+        face = build_face(
+            pipeline, HttpSettings(), GatewaySettings(), SystemClock(), FakeDesk(), FakeDesk()
+        )
         await face({"type": "lifespan"}, receive, send)
         assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
@@ -144,7 +148,7 @@ class TestErrorsOfTheFramework:
         async def endpoint(limit: int) -> int:
             return limit
 
-        app = build_app(pipeline, FakeDesk())
+        app = build_app(pipeline, FakeDesk(), FakeDesk())
         app.add_api_route("/probe", endpoint)
         answer = await get(app, "/probe", query_string=b"limit=many")
         assert (answer.status, answer.code) == (400, "invalid_value")
@@ -154,7 +158,7 @@ class TestErrorsOfTheFramework:
         async def endpoint() -> None:
             raise HTTPException(418, "I am a teapot.")
 
-        app = build_app(pipeline, FakeDesk())
+        app = build_app(pipeline, FakeDesk(), FakeDesk())
         app.add_api_route("/probe", endpoint)
         answer = await get(app, "/probe")
         assert (answer.status, answer.code) == (400, "invalid_value")
@@ -164,7 +168,7 @@ class TestErrorsOfTheFramework:
         async def endpoint() -> None:
             raise Forbidden(Refusal.PERMISSION_DENIED, "No.")
 
-        app = build_app(pipeline, FakeDesk())
+        app = build_app(pipeline, FakeDesk(), FakeDesk())
         app.add_api_route("/probe", endpoint)
         assert (await get(app, "/probe")).status == 403
 
@@ -193,7 +197,7 @@ class TestModels:
         assert answer.json["error"]["param"] == "model"
 
     async def test_are_refused_where_no_gate_stands_before_them(self) -> None:
-        answer = await ask(build_app(FakePipeline(), FakeDesk()), "GET", "/v1/models")
+        answer = await ask(build_app(FakePipeline(), FakeDesk(), FakeDesk()), "GET", "/v1/models")
         assert (answer.status, answer.code) == (401, "missing_api_key")
 
 
@@ -222,7 +226,7 @@ class TestHealth:
 
 
 def test_a_described_route_is_never_run_by_fastapi() -> None:
-    for route in build_app(FakePipeline(), FakeDesk()).routes:
+    for route in build_app(FakePipeline(), FakeDesk(), FakeDesk()).routes:
         if isinstance(route, Route) and route.path in HOT_ROUTES:
             coroutine = route.endpoint(None)
             with pytest.raises(NotImplementedError):
