@@ -220,7 +220,7 @@ class AuditSettings(Branch):
 
     persons_url: str = ""
     persons_cached_max: int = Field(default=10_000, ge=1)
-    failure_groups_max: int = Field(default=64, ge=1)
+    groups_max: int = Field(default=64, ge=1)
     seal_s: float = Field(default=300.0, gt=0)
     retention_s: float = Field(default=6 * 3600.0, gt=0)
     seals_days: int = Field(default=30, ge=0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -383,19 +382,18 @@ def admin_event(
     name: str = "key:create",
     *,
     at: float = 1_800_000_000.0,
-    before: Mapping[str, object] | None = None,
-    after: Mapping[str, object] | None = None,
+    before: Mapping[str, Fact] | None = None,
+    after: Mapping[str, Fact] | None = None,
     **facts: Fact,
 ) -> Event:
     """A change by a user of `ORGANIZATION`."""
     told: dict[str, Fact] = {
         "name": name, "organization": ORGANIZATION, "project": "proj_1", "actor": "user_ada",
-        "target": f"key_{number}", "request_id": f"req_{number}", "source": "203.0.113.7",
+        "target": f"key_{number}", "detail.request_id": f"req_{number}",
+        "detail.source": "203.0.113.7",
     }  # fmt: skip
-    if before is not None:
-        told["before"] = json.dumps(before)
-    if after is not None:
-        told["after"] = json.dumps(after)
+    told |= {f"detail.{field}.before": value for field, value in (before or {}).items()}
+    told |= {f"detail.{field}.after": value for field, value in (after or {}).items()}
     return Event(EventKind.ADMINISTRATION, at, f"evt_{number}", told | facts)
 
 
@@ -403,13 +401,16 @@ def denial(number: int = 1, *, at: float = 1_800_000_000.0, **facts: Fact) -> Ev
     """A key that may not."""
     told: dict[str, Fact] = {
         "organization": ORGANIZATION, "project": "proj_1", "key": "key_robot",
-        "permission": "model:invoke", "model": "big", "reason": "permission_denied",
+        "permission": "model:invoke", "model": f"model_{number}", "reason": "permission_denied",
         "source": "203.0.113.9",
     }  # fmt: skip
     return Event(EventKind.AUTHORIZATION_DENIED, at, f"req_denied_{number}", told | facts)
 
 
 def failure(number: int = 1, *, at: float = 1_800_000_000.0, **facts: Fact) -> Event:
-    """A credential that is not valid."""
-    told: dict[str, Fact] = {"reason": "invalid_api_key", "source": "203.0.113.66", "count": 1}
-    return Event(EventKind.AUTHENTICATION_FAILED, at, f"req_failed_{number}", told | facts)
+    """Credentials that are not valid, from one network."""
+    told: dict[str, Fact] = {
+        "network": "203.0.113.0/24", "reason": "invalid_api_key", "count": 1, "first_at": at,
+        "last_at": at,
+    }  # fmt: skip
+    return Event(EventKind.AUTHENTICATION_FAILED, at, f"authf_{number}", told | facts)

@@ -20,7 +20,7 @@ PLATFORM = "platform"
 SYSTEM = "system"
 """The actor that is the platform itself."""
 
-Value: TypeAlias = str | int | bool | list[str] | None
+Value: TypeAlias = str | int | bool | None
 """What `before` and `after` hold. No fractions: their text has more than one form."""
 
 

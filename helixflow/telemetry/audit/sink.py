@@ -49,7 +49,7 @@ class AuditSink:
 
     async def write(self, source: str, last: int, events: Sequence[Event]) -> None:
         """See `Sink.write`."""
-        entries = entries_of(events, self._settings.failure_groups_max)
+        entries = entries_of(events, self._settings.groups_max)
         await self._log.record(entries, Mark(source, last))
 
     async def run(self) -> None:

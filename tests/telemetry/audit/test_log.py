@@ -240,7 +240,7 @@ class TestRetention:
                 assert record.at_ms >= horizon.kinds[record.kind]
 
     async def test_more_than_one_checkpoint_s_worth_goes_in_one_run(self) -> None:
-        parts = AuditParts(authorization_days=1)
+        parts = AuditParts(authorization_days=1, groups_max=9999)
         await parts.sink.write("s", 2100, [denial(n, at=AT) for n in range(2100)])
         assert await parts.retention.run(AT + 2 * DAY_S) == 2100
         report = verify(await parts.exported())
@@ -288,8 +288,8 @@ class TestExport:
 
     async def test_a_part_that_begins_within_a_checkpoint_verifies(self) -> None:
         parts = AuditParts(authorization_days=1)
-        events = [(denial if n % 2 else admin_event)(n, at=AT + n) for n in range(1, 12)]
-        await parts.sink.write("s", 11, events)
+        for n in range(1, 12):
+            await parts.sink.write("s", n, [(denial if n % 2 else admin_event)(n, at=AT + n)])
         parts.clock.set_wall(AT + 2 * DAY_S)
         await parts.retention.run(parts.clock.now())
         for since in range(1, 13):
@@ -303,7 +303,9 @@ class TestExport:
                 )
 
     async def test_a_file_that_is_overtaken_by_retention_is_not_finished(self) -> None:
-        parts = AuditParts(authorization_days=1, administration_days=1, authentication_days=1)
+        parts = AuditParts(
+            authorization_days=1, administration_days=1, authentication_days=1, groups_max=9999
+        )
         await parts.sink.write("s", 900, [denial(n, at=AT) for n in range(900)])
         page = await parts.export.begin(ORGANIZATION)
         assert page.following is not None
@@ -314,7 +316,7 @@ class TestExport:
         verify(await parts.exported())
 
     async def test_a_cut_file_does_not_verify(self) -> None:
-        parts = AuditParts()
+        parts = AuditParts(groups_max=9999)
         await parts.sink.write("s", 900, [denial(n, at=AT) for n in range(900)])
         page = await parts.export.begin(ORGANIZATION)
         with pytest.raises(Broken, match="breaks off"):
