@@ -15,15 +15,19 @@ from pathlib import Path
 from typing import Any
 
 from deployments.names import UNKNOWN_REVISION
+from deployments.recording import start_recorder
+from deployments.telemetry import find_or_create
 from helixflow.clock import SystemClock
 from helixflow.errors import Refused
 from helixflow.identity.office import Office
 from helixflow.identity.ports import PolicySetWire, Verdict, VerdictWire
 from helixflow.ids import KeyId, OrganizationId, ProjectId
 from helixflow.inference.desk import DeskAnswerWire, DeskCallWire
-from helixflow.settings import IdentitySettings, StorageSettings
+from helixflow.settings import IdentitySettings, StorageSettings, TelemetrySettings
+from helixflow.storage.outbox import SqlOutbox
 from helixflow.storage.prepare import prepare
 from helixflow.telemetry.logs import configure_logging
+from helixflow.telemetry.outbox_shipping import OutboxShipping
 
 _log = logging.getLogger(__name__)
 
@@ -51,9 +55,12 @@ class Auth:
             clock=clock,
         )
         await self._office.start()
-        self._background = asyncio.get_running_loop().create_task(
-            self._office.run(), context=contextvars.Context()
-        )
+        self._recorder = start_recorder(tree, "auth", clock, find_or_create(tree))
+        every_s = TelemetrySettings(**tree["telemetry"]).shipping.outbox_s
+        self._outbox = OutboxShipping(SqlOutbox(stores.database), self._recorder, home, every_s)
+        loop = asyncio.get_running_loop()
+        self._background = loop.create_task(self._office.run(), context=contextvars.Context())
+        self._shipping = loop.create_task(self._outbox.run(), context=contextvars.Context())
 
     async def verify(self, digest: bytes) -> VerdictWire:
         """The verdict about the key with this SHA-256 digest."""
@@ -96,12 +103,14 @@ class Auth:
 
     async def check_health(self) -> None:
         """Called by Serve; raising replaces this replica."""
-        if self._background.done():
+        if self._background.done() or self._shipping.done():
             raise RuntimeError("the office's background work ended")
 
     async def __del__(self) -> None:
         self._office.stop()
-        await asyncio.wait({self._background}, timeout=_STOP_S)
+        self._outbox.stop()
+        await asyncio.wait({self._background, self._shipping}, timeout=_STOP_S)
+        await self._recorder.close()
         await self._database.close()
 
 

@@ -17,6 +17,7 @@ from ray.serve.handle import DeploymentHandle
 from starlette.types import ASGIApp
 
 from deployments.calls import RayAuth, RayDispatcher, RayRegistrySource
+from deployments.recording import start_recorder
 from helixflow.clock import SystemClock
 from helixflow.gateway.http.app import build_face
 from helixflow.gateway.local import LocalFace, ModelsWire
@@ -36,7 +37,6 @@ from helixflow.inference.request import CallWire
 from helixflow.limits.ports import Unlimited
 from helixflow.routing.registry import Catalog
 from helixflow.settings import GatewaySettings, HttpSettings, IdentitySettings, RoutingSettings
-from helixflow.signals import NullSignals
 from helixflow.telemetry.logs import configure_logging
 
 
@@ -48,7 +48,8 @@ class Ingress:
         self, auth: DeploymentHandle[Any], router: DeploymentHandle[Any], tree: dict[str, Any]
     ) -> None:
         configure_logging(tree["telemetry"]["log_level"])
-        clock, signals = SystemClock(), NullSignals()
+        clock = SystemClock()
+        self._recorder = signals = start_recorder(tree, "ingress", clock)
         self._gateway = GatewaySettings(**tree["gateway"])
         self._http = HttpSettings(**tree["http"])
         identity, routing = IdentitySettings(**tree["identity"]), RoutingSettings(**tree["routing"])
@@ -105,3 +106,8 @@ class Ingress:
         """Called by Serve; raising replaces this replica."""
         if any(task.done() for task in self._upkeep):
             raise RuntimeError("the upkeep of the copies ended")
+
+    async def __del__(self) -> None:
+        for task in self._upkeep:
+            task.cancel()
+        await self._recorder.close()

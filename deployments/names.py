@@ -11,6 +11,10 @@ INGRESS = "Ingress"
 MODEL = "Model"
 ROUTER = "Router"
 
+TELEMETRY = "helixflow-telemetry"
+NAMESPACE = "helixflow"
+"""The actor that is no deployment, and where Ray keeps its name."""
+
 # Serve makes a log record per hop and request, and drops it later where its access log is off:
 # only a level above it saves the cost. The pipeline reports requests itself.
 LOGGING = {"encoding": "JSON", "enable_access_log": False, "log_level": "WARNING"}

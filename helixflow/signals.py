@@ -42,6 +42,7 @@ class Metric(StrEnum):
     RUNNING_SEQUENCES = "helixflow_running_sequences"
     SERIES_DROPPED = "helixflow_series_dropped_total"
     SINK_FAILURES = "helixflow_sink_failures_total"
+    SINK_LAG_SECONDS = "helixflow_sink_lag_seconds"
     SINK_QUEUE_EVENTS = "helixflow_sink_queue_events"
     STAGE_SECONDS = "helixflow_stage_duration_seconds"
     TIME_TO_FIRST_TOKEN_SECONDS = "helixflow_time_to_first_token_seconds"  # noqa: S105 (of text)

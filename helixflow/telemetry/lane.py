@@ -188,7 +188,7 @@ class Lane:
             self.open = True
         if piece.events:
             lag_s = max(0.0, self._clock.now() - piece.events[0].at)
-            self._tally.observe(Metric.JOURNAL_LAG_SECONDS, lag_s, self._labels)
+            self._tally.observe(Metric.SINK_LAG_SECONDS, lag_s, self._labels)
 
     async def _settle(self, source: str, last: int, events: Sequence[Event]) -> None:
         """Have events written, or laid down as dead letters where the sink will never take them."""

@@ -16,6 +16,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from typing import Protocol
@@ -110,14 +111,15 @@ class OutboxShipping:
         self._signals = signals
         self._lock = folder / _LOCK
         self._every_s = every_s
+        self._stopping = asyncio.Event()
         self._held: int | None = None
         self._under_way: tuple[int, int] | None = None
 
     async def run(self) -> None:
-        """Ship, forever; ends by cancellation."""
+        """Ship, until `stop`."""
         away = False
         try:
-            while True:
+            while not self._stopping.is_set():
                 try:
                     await self.step()
                     away = False
@@ -127,9 +129,15 @@ class OutboxShipping:
                     away = True
                 except Exception:
                     _log.exception("shipping the outbox failed; it is tried again")
-                await asyncio.sleep(self._every_s)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._every_s):
+                        await self._stopping.wait()
         finally:
             self._release()
+
+    def stop(self) -> None:
+        """Let `run` end after the step that it is at, with nothing half asked of the database."""
+        self._stopping.set()
 
     async def step(self) -> None:
         """Journal the head of the outbox, or forget it once every sink has it.

@@ -129,7 +129,9 @@ class Recorder:
         self._shipment = Shipment(
             self.source, self._role, self._journal, self._tally, hub, shipping.batch_events
         )
-        self._shipper = Shipper(self._shipment, hub, self._root, self._settings, self._clock)
+        self._shipper = Shipper(
+            self._shipment, self._tally, hub, self._root, self._settings, self._clock
+        )
         self._task = asyncio.get_running_loop().create_task(
             self._run(self._shipper), context=contextvars.Context()
         )

@@ -87,9 +87,14 @@ class Shipment:
         self._deltas = b""
 
     @property
+    def last(self) -> int:
+        """The number of the last event in the journal."""
+        return 0 if self._stock is None else self._stock.extent.last
+
+    @property
     def unsent(self) -> int:
         """How many events the hub has not been given (or asks for again)."""
-        return max(0, self._last - (self._after or 0))
+        return max(0, self.last - (self._after or 0))
 
     @property
     def news(self) -> bool:
@@ -100,7 +105,7 @@ class Shipment:
     @property
     def outstanding(self) -> bool:
         """Whether some sink may lack something."""
-        return self.news or self.durable < self._last
+        return self.news or self.durable < self.last
 
     async def step(self, *, levels: bool = False) -> bool:
         """Send one batch, with every level if wanted; whether that brought the events on.
@@ -123,10 +128,6 @@ class Shipment:
         self._go_on(found, wanted)
         await self._release(durable)
         return (self._after, self.durable) != before
-
-    @property
-    def _last(self) -> int:
-        return 0 if self._stock is None else self._stock.extent.last
 
     @property
     def _after(self) -> int | None:

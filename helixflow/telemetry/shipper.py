@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,17 +19,21 @@ from pathlib import Path
 from helixflow.clock import Clock
 from helixflow.errors import Unavailable
 from helixflow.settings import TelemetrySettings
+from helixflow.signals import Metric
 from helixflow.telemetry.journal_lock import JournalLock
 from helixflow.telemetry.ports import HubPort
 from helixflow.telemetry.records import Codec
 from helixflow.telemetry.segments import Extent, Segment, path_of, survey
 from helixflow.telemetry.shipment import Shipment
+from helixflow.telemetry.tally import Tally
 
 _log = logging.getLogger(__name__)
 
 _PING_S = 60.0
 _CLOSING_POLL_S = 0.02
 _PATIENCE = 6
+_SEEN_MAX = 4096
+_CHANGE = 0.2
 
 
 class Orphan:
@@ -67,23 +72,53 @@ class Pause:
         self._next_s = self._first_s
 
 
+class Lag:
+    """How old the oldest event is that not every sink has."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[int, float]] = deque()
+
+    def age(self, last: int, durable: int, now: float) -> float:
+        """Its age in seconds, to about how often this is asked; 0 where there is none.
+
+        Args:
+            last, durable: numbers of events: what was recorded, and what every sink has.
+            now: monotonic.
+        """
+        seen = self._seen
+        if len(seen) < _SEEN_MAX and last > (seen[-1][0] if seen else durable):
+            seen.append((last, now))
+        while seen and seen[0][0] <= durable:
+            seen.popleft()
+        return now - seen[0][1] if seen else 0.0
+
+
 class Shipper:
     """Ships a process's own source, and orphans beside it. For one event loop.
 
     Args:
+        tally: what this process counts.
         root: the folder of all journals of this node.
     """
 
     def __init__(
-        self, own: Shipment, hub: HubPort, root: Path, settings: TelemetrySettings, clock: Clock
+        self,
+        own: Shipment,
+        tally: Tally,
+        hub: HubPort,
+        root: Path,
+        settings: TelemetrySettings,
+        clock: Clock,
     ) -> None:
         self._own = own
+        self._tally = tally
         self._hub = hub
         self._root = root
         self._settings = settings
         self._clock = clock
         self._wake = asyncio.Event()
         self._away = ""
+        self._told_s = 0.0
 
     def wake(self) -> None:
         """A whole batch is there."""
@@ -109,12 +144,13 @@ class Shipper:
         return True
 
     async def _ship_own(self) -> None:
-        own, pause, poll = self._own, self._pause(), self._pause()
+        own, pause, poll, lag = self._own, self._pause(), self._pause(), Lag()
         ping_at = 0.0
         while True:
             now = self._clock.monotonic()
             levels, ping_at = now >= ping_at, now + _PING_S if now >= ping_at else ping_at
             moved = await self._step(own, levels=levels)
+            self._tell(lag.age(own.last, own.durable, self._clock.monotonic()))
             if moved:
                 pause.reset()
                 poll.reset()
@@ -125,6 +161,12 @@ class Shipper:
                 continue
             waits_s = poll.longer() if own.outstanding else _PING_S
             await self._rest(min(ping_at, self._clock.monotonic() + waits_s))
+
+    def _tell(self, lag_s: float) -> None:
+        """Say how old the journal's oldest event is; a change that is too small is no news."""
+        if bool(lag_s) != bool(self._told_s) or abs(lag_s - self._told_s) > _CHANGE * lag_s:
+            self._told_s = lag_s
+            self._tally.gauge(Metric.JOURNAL_LAG_SECONDS, lag_s)
 
     async def _rest(self, until: float) -> None:
         """Wait for a batch's time, and as long as there is nothing to send, at most `until`."""

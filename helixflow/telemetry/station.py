@@ -36,6 +36,9 @@ class Station:
         operations: what the desk answers.
         letters: where events go that a sink will never take.
         sleep: how pauses are waited for.
+
+    Attributes:
+        closed: whether it was closed.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class Station:
         self._hub = Hub(lanes, metrics, letters, tally, settings, clock)
         self._desk = Desk(operations, settings)
         self._parts: list[object] = [*sinks, metrics]
+        self.closed = False
         self._work: asyncio.Task[None] | None = None
         self._duties: list[asyncio.Task[None]] = []
 
@@ -80,7 +84,13 @@ class Station:
         return await self._desk.handle(call)
 
     async def close(self) -> None:
-        """Write what was taken, then let every part finish; each step has a deadline."""
+        """Write what was taken, then let every part finish; each step has a deadline.
+
+        Calling it again does nothing.
+        """
+        if self.closed:
+            return
+        self.closed = True
         if not await self._hub.drain():
             _log.warning("not everything reached every sink; the journals keep it")
         tasks = [*self._duties, *([] if self._work is None else [self._work])]

@@ -149,6 +149,8 @@ async def test_an_auth_without_its_database_is_away(running: Running, tmp_path: 
     for file in tmp_path.glob("helixflow.db*"):
         file.unlink()
     (tmp_path / "helixflow.db").mkdir()
+    running.auth._outbox.stop()  # its connection would be lost with the pool that is closed here
+    await asyncio.wait({running.auth._shipping})
     await running.auth._database.close()
     for call in (
         running.office.verify(b"x" * 32),
@@ -184,3 +186,14 @@ async def test_an_office_whose_background_work_ended_is_ill(running: Running) ->
     await asyncio.wait({running.auth._background})
     with pytest.raises(RuntimeError):
         await running.auth.check_health()
+
+
+async def test_what_administration_does_waits_in_the_outbox_for_telemetry(
+    running: Running,
+) -> None:
+    key = await running.office.verify(digest(running.keys["HELIXFLOW_ADMIN_KEY"]))
+    await running.office.call(DeskCall("project.create", key.principal, b'{"name": "apollo"}'))
+    async with asyncio.timeout(10):
+        while not running.auth._recorder.last:
+            await asyncio.sleep(0.01)
+    assert running.auth._recorder.durable == 0

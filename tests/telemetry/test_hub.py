@@ -219,7 +219,7 @@ class TestCounts:
             name = "helixflow_sink_queue_events"
             assert levels == [(name, (("sink", "memory"),), depth) for depth in (3.0, 0.0)]
             ((lag, _, _, _, total),) = at.metrics.absorbed[-1][2].histograms
-            assert (lag, total) == ("helixflow_journal_lag_seconds", 1.5)
+            assert (lag, total) == ("helixflow_sink_lag_seconds", 1.5)
 
 
 class TestSources:

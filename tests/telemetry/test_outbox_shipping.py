@@ -104,8 +104,8 @@ async def test_of_two_processes_on_a_node_one_ships(tmp_path: Path) -> None:
         await asyncio.sleep(0.001)
     await other.step()
     assert second.events == []
-    work.cancel()
-    await asyncio.wait({work})
+    holder.stop()
+    await work
     await other.step()
     assert second.ids == ["evt_1"]
 
@@ -141,7 +141,8 @@ async def test_what_did_not_fit_into_the_journal_is_journaled_again(tmp_path: Pa
 async def test_trouble_is_outlasted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     rows, signals = Rows(2), Journaled()
     rows.away = True
-    work = asyncio.create_task(shipping(rows, signals, tmp_path).run())
+    ships = shipping(rows, signals, tmp_path)
+    work = asyncio.create_task(ships.run())
     while not caplog.records:
         await asyncio.sleep(0.001)
     await asyncio.sleep(0.005)
@@ -155,8 +156,8 @@ async def test_trouble_is_outlasted(tmp_path: Path, caplog: pytest.LogCaptureFix
     async with asyncio.timeout(5):
         while rows.rows:
             await asyncio.sleep(0.001)
-    work.cancel()
-    await asyncio.wait({work})
+    ships.stop()
+    await work
 
 
 def test_a_change_keeps_its_id_and_its_details_are_facts() -> None:
