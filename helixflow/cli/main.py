@@ -16,6 +16,7 @@ from rich.console import Console
 from helixflow.cli import db
 from helixflow.cli.admin import key as key_commands
 from helixflow.cli.admin import org, policy, project, token, user
+from helixflow.cli.admin import usage as usage_commands
 from helixflow.cli.chat import Conversation, default_model, pace, talk, write_to
 from helixflow.cli.check import check, show_check
 from helixflow.cli.command import BaseUrl, Home, Json, command, print_json
@@ -49,6 +50,8 @@ for _name, _noun in (
     ("db", db.app),
 ):
     app.add_typer(_noun, name=_name)
+
+app.command()(usage_commands.usage)
 
 Key = Annotated[str | None, typer.Option("--api-key", help="The key; by default the home's.")]
 ModelName = Annotated[str | None, typer.Option("--model", "-m", help="Which model.")]

@@ -36,13 +36,17 @@ class Refusal(Exception):
 
 
 class Administration:
-    """What is administered; `seen` are the requests, `refuse` is raised instead of an answer."""
+    """What is administered; `seen` are the requests, `refuse` is raised instead of an answer.
+
+    `always` is answered to everything, where it is set.
+    """
 
     def __init__(self) -> None:
         self.lists: dict[str, list[dict[str, Any]]] = {}
         self.seen: list[tuple[str, str, Any]] = []
         self.headers: list[Mapping[str, str]] = []
         self.refuse: Refusal | None = None
+        self.always: Any = None
         self.made = 0
 
     def answer(
@@ -55,6 +59,8 @@ class Administration:
         try:
             if self.refuse is not None:
                 raise self.refuse
+            if self.always is not None:
+                return 200, self.always, {}
             if not url.path.startswith(_ROOT):
                 return 200, self._open(url.path, body), {}
             if headers.get("authorization") != f"Bearer {ADMIN_KEY}":
