@@ -251,6 +251,25 @@ class JsonlSettings(Branch):
     days_max: int = Field(default=30, ge=1)
 
 
+class AuditSettings(Branch):
+    """The audit log.
+
+    `persons_url` is the database of the persons' keys, which belongs into no backup. Left empty, it
+    is a file beside telemetry's SQLite file, or a table in telemetry's PostgreSQL. Days of
+    retention per kind of record; 0 keeps for ever.
+    """
+
+    persons_url: str = ""
+    persons_cached_max: int = Field(default=10_000, ge=1)
+    groups_max: int = Field(default=64, ge=1)
+    seal_s: float = Field(default=300.0, gt=0)
+    retention_s: float = Field(default=6 * 3600.0, gt=0)
+    seals_days: int = Field(default=30, ge=0)
+    administration_days: int = Field(default=7 * 365, ge=0)
+    authentication_days: int = Field(default=365, ge=0)
+    authorization_days: int = Field(default=365, ge=0)
+
+
 class UsageSettings(Branch):
     """Usage rows and their sums: when a request is given up, and how long what is kept.
 
@@ -272,6 +291,7 @@ class TelemetrySettings(Branch):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     storage: TelemetryStorageSettings = TelemetryStorageSettings()
     usage: UsageSettings = UsageSettings()
+    audit: AuditSettings = AuditSettings()
     journal: JournalSettings = JournalSettings()
     shipping: ShippingSettings = ShippingSettings()
     hub: HubSettings = HubSettings()

@@ -43,6 +43,7 @@ from helixflow.identity.passwords import checked
 from helixflow.identity.ports import KeyStore, Store
 from helixflow.identity.quotas import Tiers
 from helixflow.identity.signing_keys import SigningKeys
+from helixflow.identity.witness import Witnessed
 from helixflow.inference.desk import (
     DeskAnswer,
     DeskAnswerWire,
@@ -136,7 +137,8 @@ class Desk:
         hashed = None if password is None else await self._passwords.hash(checked(password))
 
         async def run(store: Store) -> Shown:
-            visit = Visit(self._services(store), actor, call.if_match, hashed)
+            watched = Witnessed(store, _circumstances(call))
+            visit = Visit(self._services(watched), actor, call.if_match, hashed)
             shown: Shown = await operation.run(visit, arguments)
             return shown
 
@@ -160,6 +162,11 @@ class Desk:
 
     def _services(self, store: Store) -> Services:
         return Services(store, self._ring, self._settings, self._clock, self._tiers)
+
+
+def _circumstances(call: DeskCall) -> dict[str, str]:
+    subject = "" if call.principal is None else call.principal.subject
+    return {"request_id": call.request_id, "source": call.source, "subject": subject}
 
 
 def _answer(shown: Shown) -> DeskAnswer:

@@ -87,7 +87,8 @@ class Event:
         name, actor, target: what was done, by whom, to which object (ids).
         organization, project: whose it is.
         at: epoch seconds.
-        detail: names and values that are no secret and name no person.
+        detail: names and values that are no secret: the fields of the target that changed, as
+            `<field>.before` and `<field>.after`, and where the request came from (witness.py).
     """
 
     name: EventName

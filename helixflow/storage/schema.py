@@ -1,6 +1,6 @@
-"""The schemas that a database may have: the identity store's, and telemetry's.
+"""The schemas that a database may have: the identity store's, telemetry's, the persons' keys.
 
-Each has tables of its own, migrations of its own and a version table of its own, so that both may
+Each has tables of its own, migrations of its own and a version table of its own, so that all may
 live in one PostgreSQL database. Alembic's scripts (`migrations/env.py`) are shared.
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import MetaData
 
 from helixflow.errors import Refusal
-from helixflow.storage import tables, telemetry_tables
+from helixflow.storage import audit_tables, person_tables, tables
 
 _HERE = Path(__file__).parent
 
@@ -59,10 +59,19 @@ IDENTITY = Schema(
 TELEMETRY = Schema(
     name="telemetry",
     setting="telemetry.storage.url",
-    metadata=telemetry_tables.metadata,
+    metadata=audit_tables.metadata,
     versions=_HERE / "telemetry_migrations" / "versions",
     version_table="telemetry_version",
     away=Refusal.TELEMETRY_UNAVAILABLE,
     message="The telemetry store is not available right now.",
 )
-SCHEMAS = {schema.name: schema for schema in (IDENTITY, TELEMETRY)}
+PERSONS = Schema(
+    name="persons",
+    setting="telemetry.audit.persons_url",
+    metadata=person_tables.metadata,
+    versions=_HERE / "person_migrations" / "versions",
+    version_table="persons_version",
+    away=Refusal.TELEMETRY_UNAVAILABLE,
+    message="The store of the audit log's keys is not available right now.",
+)
+SCHEMAS = {schema.name: schema for schema in (IDENTITY, TELEMETRY, PERSONS)}

@@ -25,6 +25,7 @@ from helixflow.storage.prepare import Stores
 from helixflow.testing.clock import ManualClock
 from helixflow.testing.identity import some_principal
 
+SOURCE = "203.0.113.7"
 RING = MasterKey(b"m" * 32)
 
 
@@ -60,7 +61,7 @@ class Counter:
         **arguments: Any,
     ) -> DeskAnswer:
         data = json.dumps(arguments).encode()
-        call = DeskCall(operation, principal or self.admin, data, key, match, "req_1")
+        call = DeskCall(operation, principal or self.admin, data, key, match, "req_1", SOURCE)
         return DeskAnswer.from_wire(await self.desk.handle(call.to_wire()))
 
     async def user(self, role: Role, where: str | None = None, **more: Any) -> Principal:

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from helixflow.settings import StorageSettings
 from helixflow.storage.database import Database
-from helixflow.storage.schema import IDENTITY, TELEMETRY, Schema
+from helixflow.storage.schema import IDENTITY, PERSONS, SCHEMAS, TELEMETRY, Schema
 from helixflow.testing.postgres import PostgresServer, find_programs
 
 _numbers = itertools.count()
@@ -38,8 +38,8 @@ async def _execute(server: PostgresServer, statement: str) -> None:
 
 
 async def _migrate(settings: StorageSettings, home: Path) -> None:
-    """Both schemas, one after the other, in one database."""
-    for schema in (IDENTITY, TELEMETRY):
+    """All schemas, one after the other, in one database."""
+    for schema in SCHEMAS.values():
         database = Database.open(settings, home, schema)
         await database.upgrade()
         await database.close()
@@ -107,3 +107,8 @@ async def database(migrated_url: str, open_database: Callable[..., Database]) ->
 @pytest.fixture
 async def telemetry(migrated_url: str, open_database: Callable[..., Database]) -> Database:
     return open_database(migrated_url, 5.0, TELEMETRY)
+
+
+@pytest.fixture
+async def persons(migrated_url: str, open_database: Callable[..., Database]) -> Database:
+    return open_database(migrated_url, 5.0, PERSONS)
