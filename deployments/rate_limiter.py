@@ -14,11 +14,12 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from helixflow.limits.build import open_store
 from ray.serve.handle import DeploymentHandle
 
 from deployments.limit_calls import RayHeld
+from deployments.recording import start_recorder
 from helixflow.clock import SystemClock
+from helixflow.limits.build import open_store
 from helixflow.limits.ports import LimitStoreAway
 from helixflow.limits.silence import Silence
 from helixflow.limits.wire import AnswerWire, ExchangeWire, answer_wire, exchange_of
@@ -45,6 +46,7 @@ class RateLimiter:
             silent_s=settings.silent_s,
             request_s=gateway.request_s,
         )
+        self._recorder = start_recorder(tree, "rate_limiter", clock)
         self._watch = asyncio.get_running_loop().create_task(
             _watch(silence, settings.heartbeat_s), context=contextvars.Context()
         )
@@ -64,6 +66,7 @@ class RateLimiter:
     async def __del__(self) -> None:
         self._watch.cancel()
         await self._store.close()
+        await self._recorder.close()
 
 
 async def _watch(silence: Silence, period_s: float) -> None:

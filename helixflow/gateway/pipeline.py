@@ -17,8 +17,17 @@ from types import TracebackType
 from typing import Self
 
 from helixflow.clock import Clock
-from helixflow.errors import DeadlineExceeded, Overloaded, Refusal, Refused, Unavailable
+from helixflow.errors import (
+    DeadlineExceeded,
+    Forbidden,
+    Overloaded,
+    Refusal,
+    Refused,
+    Unauthenticated,
+    Unavailable,
+)
 from helixflow.gateway.body import check_bounds, parse
+from helixflow.gateway.denials import Denials
 from helixflow.gateway.ports import Authenticator, Dispatcher, Policies
 from helixflow.gateway.story import Story
 from helixflow.identity.cedar import Circumstances, CompiledPolicies, Target
@@ -76,6 +85,7 @@ class Pipeline:
         settings: GatewaySettings,
         clock: Clock,
         signals: Signals,
+        denials: Denials | None = None,
         holder: str = "",
     ) -> None:
         self.authenticator = authenticator
@@ -87,6 +97,7 @@ class Pipeline:
         self.settings = settings
         self.clock = clock
         self.signals = signals
+        self.denials = denials or Denials(signals, clock)
         self.holder = holder
         self.ongoing = 0
 
@@ -99,19 +110,35 @@ class Pipeline:
 
         Raises `Unauthenticated`, `Forbidden` or `Unavailable`.
         """
-        principal = self.authenticator.cached(credential, source)
-        if principal is None:
-            principal = await self.authenticator.authenticate(credential, source)
+        principal = await self.who(credential, source)
         self.last_used.note(principal.key)
         if self.policies.held(principal) is None:
             await self.policies.fetch(principal)
         return principal
 
-    def authorize(self, principal: Principal, permission: str) -> None:
+    async def who(self, credential: str | None, source: str) -> Principal:
+        """The caller. Raises `Unauthenticated`, `Forbidden` or `Unavailable`."""
+        principal = self.authenticator.cached(credential, source)
+        if principal is not None:
+            return principal
+        try:
+            return await self.authenticator.authenticate(credential, source)
+        except Unauthenticated as refused:
+            self.denials.unauthenticated(source, refused)
+            raise
+
+    def authorize(self, principal: Principal, permission: str, source: str = "") -> None:
         """Raises `Forbidden` where the caller lacks the permission (`resource:action`)."""
         decision = decide(principal, permission)
         if isinstance(decision, Deny):
-            raise decision.refused()
+            raise self._denied(decision, principal, permission, "", source)
+
+    def _denied(
+        self, decision: Deny, principal: Principal, permission: str, target: str, source: str
+    ) -> Forbidden:
+        refused = decision.refused()
+        self.denials.forbidden(principal, permission, target, source, refused)
+        return refused
 
     async def permit(self, principal: Principal, spec: ModelSpec, source: str) -> None:
         """Ask the caller's policies whether it may use a model. Raises `Forbidden`, `Unavailable`.
@@ -122,7 +149,7 @@ class Pipeline:
         action = Permission.MODEL_INVOKE
         judged = self._judge(policies, principal, action, spec, source)
         if isinstance(judged, Deny):
-            raise judged.refused()
+            raise self._denied(judged, principal, action, spec.name, source)
 
     def models(self, principal: Principal, source: str = "") -> Sequence[ModelCard]:
         """The models that exist for this caller, without those that policies do not let it list.
@@ -145,7 +172,7 @@ class Pipeline:
         policies, action = self._at_hand(principal), Permission.MODEL_READ
         judged = self._judge(policies, principal, action, entry.spec, source)
         if isinstance(judged, Deny):
-            raise judged.refused()
+            raise self._denied(judged, principal, action, entry.spec.name, source)
         return self._card(entry)
 
     async def limits(self, principal: Principal, source: str = "") -> Sequence[LimitView]:
@@ -279,11 +306,11 @@ class Exchange:
             )
         principal = pipeline.authenticator.cached(call.credential, call.source)
         if principal is None:
-            principal = await pipeline.authenticator.authenticate(call.credential, call.source)
+            principal = await pipeline.who(call.credential, call.source)
         story = self._story
         story.mark("authenticate")
         pipeline.last_used.note(principal.key)
-        pipeline.authorize(principal, Permission.MODEL_INVOKE)
+        pipeline.authorize(principal, Permission.MODEL_INVOKE, call.source)
         body = parse(call.operation, call.body)
         story.mark("parse")
         spec = pipeline.catalog.resolve(body.model, principal).spec

@@ -35,6 +35,7 @@ class Station:
         metrics: where counts end; the same.
         operations: what the desk answers.
         letters: where events go that a sink will never take.
+        last: what is to be closed after all sinks.
         sleep: how pauses are waited for.
 
     Attributes:
@@ -50,6 +51,7 @@ class Station:
         letters: DeadLetters,
         settings: HubSettings,
         clock: Clock,
+        last: Sequence[Closing] = (),
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._settings = settings
@@ -58,7 +60,7 @@ class Station:
         lanes = [Lane(sink, letters, tally, settings, clock, sleep) for sink in sinks]
         self._hub = Hub(lanes, metrics, letters, tally, settings, clock)
         self._desk = Desk(operations, settings)
-        self._parts: list[object] = [*sinks, metrics]
+        self._parts: list[object] = [*sinks, metrics, *last]
         self.closed = False
         self._work: asyncio.Task[None] | None = None
         self._duties: list[asyncio.Task[None]] = []

@@ -142,7 +142,7 @@ class FakePipeline:
             OrganizationId("org_1"), ProjectId("proj_1"), KeyId("key_1"), "test", self.permissions
         )
 
-    def authorize(self, principal: Principal, permission: str) -> None:
+    def authorize(self, principal: Principal, permission: str, source: str = "") -> None:
         """See `Service.authorize`."""
         if permission not in principal.permissions:
             raise Forbidden(Refusal.PERMISSION_DENIED, f"{permission} is not permitted.")

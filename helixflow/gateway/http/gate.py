@@ -45,7 +45,8 @@ class Gate:
         match, path = self._match(scope)
         if match is not Match.NONE and path in OPEN_ROUTES:
             return
-        principal = await self._service.authenticate(bearer(scope["headers"]), source_of(scope))
+        source = source_of(scope)
+        principal = await self._service.authenticate(bearer(scope["headers"]), source)
         note_of(scope).principal = principal
         if match is not Match.FULL:
             return  # no such route, or not by this method: the app says so
@@ -55,7 +56,7 @@ class Gate:
         if permission is None:
             _log.error("the route %s %s declares no permission", scope["method"], path)
             raise Forbidden(Refusal.PERMISSION_DENIED, "This route is not open to anybody.")
-        self._service.authorize(principal, permission)
+        self._service.authorize(principal, permission, source)
 
     def _match(self, scope: Scope) -> tuple[Match, str]:
         """The route that the app will choose: the first full match, else the first partial one."""

@@ -79,7 +79,7 @@ class Service(Protocol):
         """The caller. Raises `Unauthenticated`, `Forbidden` or `Unavailable`."""
         ...
 
-    def authorize(self, principal: Principal, permission: str) -> None:
+    def authorize(self, principal: Principal, permission: str, source: str = "") -> None:
         """Raises `Forbidden` where the caller lacks the permission (`resource:action`)."""
         ...
 
