@@ -65,6 +65,10 @@ class Model:
         """Sequences that are being generated right now."""
         return self._replica.load().running
 
+    async def held(self, holder: str) -> int:
+        """Requests of an Ingress process that this replica runs or has waiting."""
+        return self._replica.held(holder)
+
     async def check_health(self) -> None:
         """Called by Serve; raising replaces this replica."""
         await self._replica.health()

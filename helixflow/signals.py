@@ -16,9 +16,12 @@ class Metric(StrEnum):
     """Names of what is counted or measured, with the unit last (Prometheus conventions)."""
 
     MODEL_STATE_CHANGES = "helixflow_model_state_changes_total"
+    QUEUE_WAIT_SECONDS = "helixflow_queue_wait_seconds"
+    QUEUED_REQUESTS = "helixflow_queued_requests"
     REFUSALS = "helixflow_refusals_total"
     REQUEST_SECONDS = "helixflow_request_duration_seconds"
     REQUESTS = "helixflow_requests_total"
+    RUNNING_SEQUENCES = "helixflow_running_sequences"
     TIME_TO_FIRST_FRAME_SECONDS = "helixflow_time_to_first_frame_seconds"
     TOKENS = "helixflow_tokens_total"
     VERDICT_LOOKUPS = "helixflow_verdict_lookups_total"

@@ -30,7 +30,8 @@ _log = structlog.get_logger(__name__)
 
 
 class ModelReplica:
-    """Answers requests with one engine: `sequences_max` at once, and `queue_max` that wait."""
+    """Answers requests with one engine: `sequences_max` sequences at once, `queue_max` requests
+    that wait."""
 
     def __init__(
         self,
@@ -43,7 +44,8 @@ class ModelReplica:
         self._engine = engine
         self._clock = clock or SystemClock()
         self._signals = signals or NullSignals()
-        self._gate = Gate(spec.sequences_max, spec.queue_max, self._clock)
+        self._gate = Gate(spec, engine.usage, self._clock, self._signals)
+        self._held: dict[str, int] = {}
 
     async def start(self, progress: Progress) -> None:
         """Load the model. Raises `ModelLoadError`."""
@@ -61,6 +63,10 @@ class ModelReplica:
         """The engine's load, with everyone who waits, here or there."""
         load = self._engine.load()
         return replace(load, waiting=load.waiting + self._gate.waiting)
+
+    def held(self, holder: str) -> int:
+        """Requests of an Ingress process (by its random id) that run or wait here."""
+        return self._held.get(holder, 0)
 
     async def unary(self, wire: EngineRequestWire) -> FrameWire:
         """Answer with one frame, sidecar included."""
@@ -103,8 +109,9 @@ class ModelReplica:
         """The engine's frames, in turn and in time."""
         timer = StepTimer(request.timeout_s, request.timeout_s)
         ticket: Ticket | None = None
+        self._hold(request.holder, 1)
         try:
-            ticket = await timer.within(self._gate.enter())
+            ticket = await timer.within(self._gate.enter(request))
             async with aclosing(self._engine.generate(request)) as frames:
                 while (frame := await timer.within(anext(frames, None))) is not None:
                     yield frame
@@ -112,6 +119,14 @@ class ModelReplica:
             timer.stop()
             if ticket is not None:
                 ticket.leave()
+            self._hold(request.holder, -1)
+
+    def _hold(self, holder: str, change: int) -> None:
+        count = self._held.get(holder, 0) + change
+        if count:
+            self._held[holder] = count
+        else:
+            del self._held[holder]
 
     def _settle(self, request_id: str) -> Usage:
         """Count what the request used, hang-ups included."""
