@@ -42,7 +42,8 @@ class Model:
         engine = build_engine(self._spec, settings, Path(tree["models_dir"]), Path(tree["run_dir"]))
         clock = SystemClock()
         self._recorder = start_recorder(tree, "model", clock)
-        self._replica = ModelReplica(self._spec, engine, clock, self._recorder)
+        name = serve.get_replica_context().replica_id.unique_id
+        self._replica = ModelReplica(self._spec, engine, clock, self._recorder, name)
         try:
             await self._replica.start(self._progress)
         except ModelLoadError as error:
@@ -66,6 +67,10 @@ class Model:
     async def running(self) -> int:
         """Sequences that are being generated right now."""
         return self._replica.load().running
+
+    async def held(self, holder: str) -> int:
+        """Requests of an Ingress process that this replica runs or has waiting."""
+        return self._replica.held(holder)
 
     async def check_health(self) -> None:
         """Called by Serve; raising replaces this replica."""

@@ -359,6 +359,22 @@ class EchoSettings(Branch):
     tokens_per_s: float = Field(default=0.0, ge=0)
 
 
+class FairQueueSettings(Branch):
+    """How tenants share a replica (docs/fairness.md).
+
+    `input_weight` and `output_weight` are what a token costs its tenant, read or generated;
+    `overtakes_max` bounds how often a class may be overtaken by others; `tenant_share` is the most
+    of the queue that one tenant fills alone; `reserved_share` is kept for the class `critical`.
+    """
+
+    enabled: bool = True
+    input_weight: float = Field(default=1.0, gt=0, le=1000)
+    output_weight: float = Field(default=2.0, gt=0, le=1000)
+    overtakes_max: int = Field(default=16, ge=1)
+    tenant_share: float = Field(default=0.8, gt=0, le=1)
+    reserved_share: float = Field(default=0.0, ge=0, lt=1)
+
+
 class ModelSettings(Branch):
     """A model that the platform serves."""
 
@@ -380,6 +396,7 @@ class ModelSettings(Branch):
     resources: ResourceSettings = ResourceSettings()
     price: PriceSettings = PriceSettings()
     echo: EchoSettings = EchoSettings()
+    fair_queue: FairQueueSettings = FairQueueSettings()
 
     @model_validator(mode="after")
     def _complete(self) -> ModelSettings:

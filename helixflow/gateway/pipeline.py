@@ -329,7 +329,7 @@ class Exchange:
         if not body.stream:
             # A whole answer takes as long as it takes.
             self._await_the_rest()
-        service_class = principal.share.service_class
+        service_class = principal.share.class_for(body.service_tier)
         story.admit(
             Admitted.of(
                 principal,
@@ -352,6 +352,7 @@ class Exchange:
             principal.share.weight,
             service_class,
             reservation.tokens,
+            body.choices,
         )
         self.first = await self._first_bytes(request)
         story.begin_answer()

@@ -95,6 +95,17 @@ class ServiceClass(StrEnum):
     STANDARD = "standard"
 
 
+BY_URGENCY = (
+    ServiceClass.CRITICAL,
+    ServiceClass.INTERACTIVE,
+    ServiceClass.STANDARD,
+    ServiceClass.BATCH,
+)
+"""Every class, the most urgent one first."""
+
+_TIERS = {"flex": ServiceClass.BATCH, "priority": ServiceClass.INTERACTIVE}
+
+
 ShareWire: TypeAlias = tuple[float, str]
 
 
@@ -109,6 +120,16 @@ class Share:
 
     weight: float = 1.0
     service_class: ServiceClass = ServiceClass.STANDARD
+
+    def class_for(self, service_tier: str) -> ServiceClass:
+        """The class of a request that names a tier (OpenAI's `service_tier`), or names none.
+
+        `flex` stands for batch and `priority` for interactive; what is more urgent than the share
+        allows becomes the share's own class, as every other word does: a client can only lower
+        itself.
+        """
+        asked = _TIERS.get(service_tier, self.service_class)
+        return max(asked, self.service_class, key=BY_URGENCY.index)
 
     def to_wire(self) -> ShareWire:
         return (self.weight, self.service_class.value)

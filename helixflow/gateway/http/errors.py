@@ -42,6 +42,7 @@ STATUS: Mapping[Refusal, int] = MappingProxyType(
         Refusal.OVERLOADED: 503,
         Refusal.PERMISSION_DENIED: 403,
         Refusal.PRECONDITION_FAILED: 412,
+        Refusal.QUEUE_FULL: 429,
         Refusal.RATE_LIMIT_EXCEEDED: 429,
         Refusal.REGISTRY_UNAVAILABLE: 503,
         Refusal.RESOURCE_NOT_FOUND: 404,
