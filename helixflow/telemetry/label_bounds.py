@@ -19,12 +19,14 @@ OTHER = "other"
 VALUES_MAX: Mapping[str, int] = MappingProxyType(
     {
         "kind": 16,
+        "limit": 16,
         "model": 200,
         "outcome": 64,
         "reason": 64,
         "region": 32,
         "role": 16,
         "route": 128,
+        "service_class": 8,
         "sink": 16,
         "stage": 32,
         "status": 64,

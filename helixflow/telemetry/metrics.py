@@ -112,8 +112,8 @@ METRICS: Mapping[Metric, MetricInfo] = MappingProxyType(
             "Between one output token and the next, in the model's replica.",
             "model", buckets=INTER_TOKEN_SECONDS,
         ),
-        Metric.JOURNAL_LAG_SECONDS: _histogram(
-            "From an event to its place in a sink.", "sink"
+        Metric.JOURNAL_LAG_SECONDS: _max(
+            "Age of the oldest event that was not shipped, in the process where it is oldest."
         ),
         Metric.KEY_AGE_SECONDS: _max("Age of the key in use, by kind of key.", "kind"),
         Metric.KV_CACHE_USAGE: _max(
@@ -131,9 +131,11 @@ METRICS: Mapping[Metric, MetricInfo] = MappingProxyType(
         ),
         Metric.PROCESSES: _sum("Processes that report, by what they are.", "role"),
         Metric.QUEUE_WAIT_SECONDS: _histogram(
-            "Before a sequence slot was free, in the model's replica.", "model"
+            "Before a sequence slot was free, in the model's replica.", "model", "service_class"
         ),
-        Metric.QUEUED_REQUESTS: _sum("Requests that wait for a sequence slot.", "model"),
+        Metric.QUEUED_REQUESTS: _sum(
+            "Requests that wait for a sequence slot.", "model", "service_class"
+        ),
         Metric.REFUSALS: _counter("Requests that were refused, by reason.", "reason"),
         Metric.REQUEST_SECONDS: _histogram(
             "A generation from its admission to its end, in the Ingress.", "model", "outcome"
@@ -147,6 +149,9 @@ METRICS: Mapping[Metric, MetricInfo] = MappingProxyType(
             "Counts that a process had no room for, because it had too many series."
         ),
         Metric.SINK_FAILURES: _counter("Times that a sink could not take events.", "sink"),
+        Metric.SINK_LAG_SECONDS: _histogram(
+            "From an event to its place in a sink.", "sink"
+        ),
         Metric.SINK_QUEUE_EVENTS: _sum("Events that wait for a sink.", "sink"),
         Metric.STAGE_SECONDS: _histogram(
             "One stage of a request's way through the Ingress.", "stage", buckets=STAGE_SECONDS

@@ -10,12 +10,15 @@ from helixflow.telemetry.metrics import METRICS, SECONDS, MetricKind, bounds_of
 
 BOUNDED_LABELS = {
     "kind",
+    "limit",
     "model",
     "outcome",
     "reason",
     "region",
     "role",
     "route",
+    "service_class",
+    "sink",
     "stage",
     "status",
 }

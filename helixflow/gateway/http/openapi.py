@@ -95,8 +95,10 @@ def _refusal(status: int, codes: list[str]) -> dict[str, Any]:
     if status == 429:
         headers |= _RATE_LIMIT_HEADERS
     named = ", ".join(f"`{code}`" for code in codes)
-    breach = (_BREACH.to_wire(),) if codes[0] == Refusal.RATE_LIMIT_EXCEEDED else ()
-    example = Refused.from_wire((codes[0], "One sentence for a person.", None, None, *breach))
+    limited = Refusal.RATE_LIMIT_EXCEEDED in codes
+    breach = (_BREACH.to_wire(),) if limited else ()
+    code = Refusal.RATE_LIMIT_EXCEEDED.value if limited else codes[0]
+    example = Refused.from_wire((code, "One sentence for a person.", None, None, *breach))
     return {
         "model": ErrorBody,
         "description": f"{_PHRASES[status]} `code` is one of {named}.",

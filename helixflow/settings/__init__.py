@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -24,15 +24,62 @@ from pydantic_settings import (
 )
 
 from helixflow.errors import ConfigError
+from helixflow.settings.branch import Branch
+from helixflow.settings.models import (
+    EchoSettings,
+    FairQueueSettings,
+    ModelSettings,
+    PriceSettings,
+    ReplicaSettings,
+    ResourceSettings,
+    SourceSettings,
+)
+from helixflow.settings.storage import StorageSettings
+from helixflow.settings.telemetry import (
+    AuditSettings,
+    HubSettings,
+    JournalSettings,
+    JsonlSettings,
+    ShippingSettings,
+    TelemetrySettings,
+    TelemetryStorageSettings,
+    UsageSettings,
+)
 from helixflow.tiers import TierSettings
 
+__all__ = [
+    "AuditSettings",
+    "Branch",
+    "EchoSettings",
+    "EngineSettings",
+    "FairQueueSettings",
+    "GatewaySettings",
+    "HttpSettings",
+    "HubSettings",
+    "IdentitySettings",
+    "IssuerSettings",
+    "JournalSettings",
+    "JsonlSettings",
+    "LimitsSettings",
+    "ModelSettings",
+    "PriceSettings",
+    "ReplicaSettings",
+    "ResourceSettings",
+    "RoleName",
+    "RoutingSettings",
+    "Settings",
+    "ShippingSettings",
+    "SourceSettings",
+    "StackSettings",
+    "StorageSettings",
+    "TelemetrySettings",
+    "TelemetryStorageSettings",
+    "TierName",
+    "TokenSettings",
+    "UsageSettings",
+]
+
 _ENV_PREFIX = "HELIXFLOW__"
-
-
-class Branch(BaseModel):
-    """A part of the tree: frozen, and closed to keys that it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class HttpSettings(Branch):
@@ -155,20 +202,6 @@ class LimitsSettings(Branch):
         return self
 
 
-class StorageSettings(Branch):
-    """The database. A relative SQLite path is taken from the home folder."""
-
-    url: str = "sqlite+aiosqlite:///helixflow.db"
-    call_s: float = Field(default=2.0, gt=0)
-
-
-class TelemetryStorageSettings(StorageSettings):
-    """Telemetry's own database: usage and audit. The same PostgreSQL database may hold both."""
-
-    url: str = "sqlite+aiosqlite:///telemetry.db"
-    call_s: float = Field(default=5.0, gt=0)
-
-
 class RoutingSettings(Branch):
     """The Router's rhythm."""
 
@@ -196,215 +229,6 @@ class StackSettings(Branch):
     drain_s: float = Field(default=30.0, ge=0)
     dashboard: bool = True
     object_store_bytes: int = Field(default=100 * 1024 * 1024, ge=80 * 1024 * 1024)
-
-
-class JournalSettings(Branch):
-    """The local file of each process's events, until every sink has them."""
-
-    segment_bytes: int = Field(default=8 * 1024 * 1024, ge=64 * 1024)
-    bytes_max: int = Field(default=256 * 1024 * 1024, ge=128 * 1024)
-    waiting_max: int = Field(default=4096, ge=1)
-    adopt_s: float = Field(default=10.0, gt=0)
-
-    @model_validator(mode="after")
-    def _room(self) -> JournalSettings:
-        if self.bytes_max < 2 * self.segment_bytes:
-            raise ValueError("bytes_max is less than two segments (segment_bytes)")
-        return self
-
-
-class ShippingSettings(Branch):
-    """How a process's events and counts go to the Telemetry actor."""
-
-    batch_s: float = Field(default=0.25, gt=0)
-    batch_events: int = Field(default=512, ge=1)
-    call_s: float = Field(default=5.0, gt=0)
-    pause_s_max: float = Field(default=5.0, gt=0)
-    close_s: float = Field(default=3.0, gt=0)
-    series_max: int = Field(default=2000, ge=1)
-    outbox_s: float = Field(default=0.5, gt=0)
-    failures_s: float = Field(default=10.0, gt=0)
-    failures_max: int = Field(default=1024, ge=1)
-
-
-class HubSettings(Branch):
-    """The Telemetry actor: the queues before its sinks, and its desk."""
-
-    queue_events_max: int = Field(default=16_384, ge=1)
-    write_events_max: int = Field(default=2048, ge=1)
-    write_s: float = Field(default=30.0, gt=0)
-    retry_s_max: float = Field(default=30.0, gt=0)
-    dead_letter_bytes_max: int = Field(default=64 * 1024 * 1024, ge=1024)
-    sources_max: int = Field(default=4096, ge=1)
-    source_idle_s: float = Field(default=300.0, gt=0)
-    query_s: float = Field(default=10.0, gt=0)
-    queries_max: int = Field(default=8, ge=1)
-    close_s: float = Field(default=10.0, gt=0)
-
-
-class JsonlSettings(Branch):
-    """Events as files, one JSON object a line. A relative folder is taken from the home folder."""
-
-    enabled: bool = False
-    folder: str = "events"
-    file_bytes_max: int = Field(default=64 * 1024 * 1024, ge=4096)
-    days_max: int = Field(default=30, ge=1)
-
-
-class AuditSettings(Branch):
-    """The audit log.
-
-    `persons_url` is the database of the persons' keys, which belongs into no backup. Left empty, it
-    is a file beside telemetry's SQLite file, or a table in telemetry's PostgreSQL. Days of
-    retention per kind of record; 0 keeps for ever.
-    """
-
-    persons_url: str = ""
-    persons_cached_max: int = Field(default=10_000, ge=1)
-    groups_max: int = Field(default=64, ge=1)
-    seal_s: float = Field(default=300.0, gt=0)
-    retention_s: float = Field(default=6 * 3600.0, gt=0)
-    seals_days: int = Field(default=30, ge=0)
-    administration_days: int = Field(default=7 * 365, ge=0)
-    authentication_days: int = Field(default=365, ge=0)
-    authorization_days: int = Field(default=365, ge=0)
-
-
-class UsageSettings(Branch):
-    """Usage rows and their sums: when a request is given up, and how long what is kept.
-
-    Days of retention; 0 keeps for ever. A row may be looked up by itself, an hour's and a day's sum
-    outlive it.
-    """
-
-    lost_s: float = Field(default=900.0, gt=0)
-    rows_days: int = Field(default=90, ge=0)
-    hours_days: int = Field(default=400, ge=0)
-    days_days: int = Field(default=0, ge=0)
-    duties_s: float = Field(default=60.0, gt=0)
-    results_max: int = Field(default=10_000, ge=1)
-
-
-class TelemetrySettings(Branch):
-    """Logs, and the flow of events and counts."""
-
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    storage: TelemetryStorageSettings = TelemetryStorageSettings()
-    usage: UsageSettings = UsageSettings()
-    audit: AuditSettings = AuditSettings()
-    journal: JournalSettings = JournalSettings()
-    shipping: ShippingSettings = ShippingSettings()
-    hub: HubSettings = HubSettings()
-    jsonl: JsonlSettings = JsonlSettings()
-
-
-class SourceSettings(Branch):
-    """Exactly one of these says where the weights come from."""
-
-    path: str | None = None
-    huggingface: str | None = None
-    gguf: str | None = None
-    revision: str = ""
-    sha256: str = ""
-
-    @model_validator(mode="after")
-    def _one_place(self) -> SourceSettings:
-        named = [name for name in ("path", "huggingface", "gguf") if getattr(self, name)]
-        if len(named) != 1:
-            raise ValueError("a source names exactly one of path, huggingface, gguf")
-        return self
-
-
-class ReplicaSettings(Branch):
-    """The range that autoscaling may move in."""
-
-    min: int = Field(default=1, ge=0)
-    max: int = Field(default=1, ge=1)
-    target_ongoing: float = Field(default=16.0, gt=0)
-
-    @model_validator(mode="after")
-    def _in_order(self) -> ReplicaSettings:
-        if self.max < self.min:
-            raise ValueError("replicas.max is less than replicas.min")
-        return self
-
-
-class ResourceSettings(Branch):
-    """What one replica takes."""
-
-    cpus: float = Field(default=0.5, ge=0)
-    gpus: float | None = Field(default=None, ge=0)
-    threads: int = Field(default=0, ge=0)
-    memory_gib: float = Field(default=0.0, ge=0)
-
-    @model_validator(mode="after")
-    def _gpu_share(self) -> ResourceSettings:
-        if self.gpus is not None and self.gpus > 1 and self.gpus != int(self.gpus):
-            raise ValueError("resources.gpus is a share of one GPU (0.5) or whole GPUs (2)")
-        return self
-
-
-class PriceSettings(Branch):
-    """US dollars per million tokens."""
-
-    input_usd: float = Field(default=0.0, ge=0)
-    cached_input_usd: float | None = Field(default=None, ge=0)
-    output_usd: float = Field(default=0.0, ge=0)
-
-
-class EchoSettings(Branch):
-    """How the echo engine answers."""
-
-    tokens: int = Field(default=16, ge=1)
-    tokens_per_s: float = Field(default=0.0, ge=0)
-
-
-class FairQueueSettings(Branch):
-    """How tenants share a replica (docs/fairness.md).
-
-    `input_weight` and `output_weight` are what a token costs its tenant, read or generated;
-    `overtakes_max` bounds how often a class may be overtaken by others; `tenant_share` is the most
-    of the queue that one tenant fills alone; `reserved_share` is kept for the class `critical`.
-    """
-
-    enabled: bool = True
-    input_weight: float = Field(default=1.0, gt=0, le=1000)
-    output_weight: float = Field(default=2.0, gt=0, le=1000)
-    overtakes_max: int = Field(default=16, ge=1)
-    tenant_share: float = Field(default=0.8, gt=0, le=1)
-    reserved_share: float = Field(default=0.0, ge=0, lt=1)
-
-
-class ModelSettings(Branch):
-    """A model that the platform serves."""
-
-    name: str = Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$")
-    engine: Literal["vllm", "echo"] = "vllm"
-    source: SourceSettings | None = None
-    aliases: tuple[str, ...] = ()
-    owner: str = "helixflow"
-    region: str = ""
-    data_class: str = ""
-    context_tokens: int = Field(default=0, ge=0)
-    sequences_max: int = Field(default=64, ge=1)
-    queue_max: int = Field(default=256, ge=0)
-    choices_max: int = Field(default=16, ge=1)
-    logprobs_max: int = Field(default=20, ge=0)
-    schema_bytes_max: int = Field(default=65_536, ge=0)
-    engine_args: dict[str, JsonValue] = Field(default_factory=dict)
-    replicas: ReplicaSettings = ReplicaSettings()
-    resources: ResourceSettings = ResourceSettings()
-    price: PriceSettings = PriceSettings()
-    echo: EchoSettings = EchoSettings()
-    fair_queue: FairQueueSettings = FairQueueSettings()
-
-    @model_validator(mode="after")
-    def _complete(self) -> ModelSettings:
-        if self.engine == "vllm" and self.source is None:
-            raise ValueError("a vllm model needs a source")
-        if self.engine == "echo" and "echo" not in self.name.lower():
-            raise ValueError("an echo model says so in its name (for example echo-1)")
-        return self
 
 
 class Settings(BaseSettings):
