@@ -15,7 +15,7 @@ from rich.console import Console
 
 from helixflow.cli import db
 from helixflow.cli.admin import key as key_commands
-from helixflow.cli.admin import org, policy, project, token, user
+from helixflow.cli.admin import limits, org, policy, project, token, user
 from helixflow.cli.admin import usage as usage_commands
 from helixflow.cli.chat import Conversation, default_model, pace, talk, write_to
 from helixflow.cli.check import check, show_check
@@ -46,6 +46,7 @@ for _name, _noun in (
     ("user", user.app),
     ("key", key_commands.app),
     ("policy", policy.app),
+    ("limits", limits.app),
     ("token", token.app),
     ("db", db.app),
 ):

@@ -6,6 +6,7 @@ message that the platform gave. Nothing is tried twice.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 from urllib.parse import quote, urlencode
 
@@ -45,12 +46,18 @@ class AdminApi:
         """Remove, disable or revoke."""
         return self._ask("DELETE", where)
 
-    def page(self, where: str, after: str | None = None, limit: int = _PAGE_MAX) -> Body:
+    def page(
+        self,
+        where: str,
+        after: str | None = None,
+        limit: int = _PAGE_MAX,
+        filters: Mapping[str, str] | None = None,
+    ) -> Body:
         """Up to `limit` objects of a list, oldest first, over as many pages as that takes."""
         data: list[Body] = []
         more = True
         while more and len(data) < limit:
-            query = {"limit": str(min(_PAGE_MAX, limit - len(data)))}
+            query = {**(filters or {}), "limit": str(min(_PAGE_MAX, limit - len(data)))}
             if after is not None:
                 query["after"] = after
             body = self.get(f"{where}?{urlencode(query)}")
