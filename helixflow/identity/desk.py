@@ -21,7 +21,14 @@ from helixflow.crypto.mac import hmac_sha256
 from helixflow.crypto.master_key import KeyRing
 from helixflow.crypto.passwords import Passwords
 from helixflow.errors import NotFound, Refusal, Refused, Unauthenticated
-from helixflow.identity import desk_keys, desk_policies, desk_projects, desk_signing, desk_users
+from helixflow.identity import (
+    desk_audit,
+    desk_keys,
+    desk_policies,
+    desk_projects,
+    desk_signing,
+    desk_users,
+)
 from helixflow.identity.desk_doors import OPEN_OPERATIONS, Doors
 from helixflow.identity.desk_operation import Services, Shown, Visit, decode
 from helixflow.identity.desk_reach import Reach
@@ -48,7 +55,7 @@ _log = logging.getLogger(__name__)
 
 OPERATIONS = {
     operation.name: operation
-    for group in (desk_keys, desk_policies, desk_projects, desk_signing, desk_users)
+    for group in (desk_audit, desk_keys, desk_policies, desk_projects, desk_signing, desk_users)
     for operation in group.OPERATIONS
 }
 _OPEN = {operation.name: operation for operation in OPEN_OPERATIONS}

@@ -33,6 +33,7 @@ from helixflow.gateway.http.routes import (
     health,
     metrics,
     models,
+    organization_audit,
     organization_keys,
     organization_policies,
     organization_projects,
@@ -61,6 +62,7 @@ RECORD_ROUTERS: tuple[Callable[[Desk], APIRouter], ...] = (
     organization_usage.router,
     metrics.router,
 )
+BOTH_DESKS_ROUTERS: tuple[Callable[[Desk, Desk], APIRouter], ...] = (organization_audit.router,)
 """In the order of the documentation page. A router added to one of these needs its permissions in
 permissions.py; what it raises as `Refused` is answered in OpenAI's form."""
 
@@ -102,6 +104,8 @@ def build_app(service: Service, desk: Desk, records: Desk) -> FastAPI:
         app.include_router(desk_router(desk))
     for record_router in RECORD_ROUTERS:
         app.include_router(record_router(records))
+    for both_router in BOTH_DESKS_ROUTERS:
+        app.include_router(both_router(desk, records))
     return app
 
 

@@ -45,7 +45,7 @@ SOME: dict[str, Any] = {
     "{project_id}": {"name": "x"},
     "{user_id}": {"role": "viewer"},
 }
-RECORDS = (f"{ROOT}/costs", f"{ROOT}/usage/")
+RECORDS = (f"{ROOT}/audit_logs", f"{ROOT}/costs", f"{ROOT}/usage/")
 ROUTES = [
     (method, path)
     for method, path in ROUTE_PERMISSIONS
@@ -89,7 +89,8 @@ class TestOrganization:
         assert call.source == "203.0.113.7"
 
     async def test_every_operation_has_its_route(self, face: Any, desk: FakeDesk) -> None:
-        assert len(OPERATIONS) == len(ROUTES)
+        own = [name for name in OPERATIONS if not name.startswith("audit.")]
+        assert len(own) == len(ROUTES)
 
     async def test_headers_travel_and_the_tag_comes_back(self, face: Any, desk: FakeDesk) -> None:
         desk.answer = DeskAnswer(b'{"id":"p"}', '"tag"')
