@@ -14,8 +14,8 @@ import typer
 from rich.console import Console
 
 from helixflow.cli import db
+from helixflow.cli.admin import audit, limits, org, policy, project, token, user
 from helixflow.cli.admin import key as key_commands
-from helixflow.cli.admin import limits, org, policy, project, token, user
 from helixflow.cli.admin import usage as usage_commands
 from helixflow.cli.chat import Conversation, default_model, pace, talk, write_to
 from helixflow.cli.check import check, show_check
@@ -41,6 +41,7 @@ app = typer.Typer(
 config_app = typer.Typer(no_args_is_help=True, help="Look at configuration files.")
 app.add_typer(config_app, name="config")
 for _name, _noun in (
+    ("audit", audit.app),
     ("org", org.app),
     ("project", project.app),
     ("user", user.app),

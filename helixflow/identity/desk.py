@@ -22,6 +22,7 @@ from helixflow.crypto.master_key import KeyRing
 from helixflow.crypto.passwords import Passwords
 from helixflow.errors import NotFound, Refusal, Refused, Unauthenticated
 from helixflow.identity import (
+    desk_audit,
     desk_keys,
     desk_limits,
     desk_organization,
@@ -56,6 +57,7 @@ from helixflow.settings import TokenSettings
 _log = logging.getLogger(__name__)
 
 _GROUPS = (
+    desk_audit,
     desk_keys,
     desk_limits,
     desk_organization,

@@ -20,6 +20,7 @@ from helixflow.inference.principal import Principal
 class Permission(StrEnum):
     """Everything that can be permitted, in alphabetical order."""
 
+    AUDIT_ERASE = "audit:erase"
     AUDIT_READ = "audit:read"
     KEY_CREATE = "key:create"
     KEY_READ = "key:read"
@@ -86,7 +87,7 @@ _READING: Permissions = frozenset(
     and name not in (Permission.AUDIT_READ, Permission.METRICS_READ)
 )
 _OWNERS_ALONE: Permissions = frozenset(
-    {Permission.ORGANIZATION_UPDATE, Permission.SIGNING_KEY_ROTATE}
+    {Permission.AUDIT_ERASE, Permission.ORGANIZATION_UPDATE, Permission.SIGNING_KEY_ROTATE}
 )
 
 ROLE_PERMISSIONS: MappingProxyType[Role, Permissions] = MappingProxyType(

@@ -57,8 +57,10 @@ from helixflow.inference.request import EngineRequest
 from helixflow.limits.ports import Unlimited
 from helixflow.settings import Settings
 from helixflow.signals import NullSignals
+from helixflow.storage.audit_stores import AuditStores, prepare_audit
 from helixflow.storage.prepare import Prepared, prepare
 from helixflow.storage.telemetry import TelemetryStores, prepare_telemetry
+from helixflow.telemetry.audit.build import build_audit
 from helixflow.telemetry.desk import Desk as RecordsDesk
 from helixflow.telemetry.prometheus import PrometheusRegistry, metrics_operations
 from helixflow.telemetry.usage_desk import UsageDesk
@@ -108,11 +110,16 @@ class Tenant:
 class Platform:
     """See the module. Services (`projects`, `keys`, ...) make what a test needs without HTTP.
 
-    `usage` takes events, `metrics` deltas, as Telemetry does.
+    `usage` and `audit.sink` take events, `metrics` deltas, as Telemetry does.
     """
 
     def __init__(
-        self, prepared: Prepared, kept: TelemetryStores, clock: ManualClock, settings: Settings
+        self,
+        prepared: Prepared,
+        kept: TelemetryStores,
+        audited: AuditStores,
+        clock: ManualClock,
+        settings: Settings,
     ) -> None:
         self.prepared = prepared
         self.clock = clock
@@ -156,7 +163,11 @@ class Platform:
         self.usage = UsageSink(kept.usage, telemetry.usage, clock)
         self.metrics = PrometheusRegistry()
         usage_desk = UsageDesk(kept.usage_queries, telemetry.usage, clock)
-        operations = (*usage_desk.operations(), *metrics_operations(self.metrics))
+        self.audit = build_audit(audited.audit, audited.persons, ring, telemetry.audit, clock)
+        operations = (
+            *usage_desk.operations(), *metrics_operations(self.metrics),
+            *self.audit.desk.operations(),
+        )  # fmt: skip
         records = WiredDesk(RecordsDesk(operations, telemetry.hub))
         self.routes = build_app(self.pipeline, auth, records).routes
         face = build_face(
@@ -176,10 +187,14 @@ class Platform:
         try:
             kept = await prepare_telemetry(tree.telemetry.storage, home)
             try:
-                platform = cls(prepared, kept, clock, tree)
-                await platform.office.start()
-                yield platform
-                await platform.authenticator.aclose()
+                audited = await prepare_audit(kept.database, tree.telemetry, home, clock)
+                try:
+                    platform = cls(prepared, kept, audited, clock, tree)
+                    await platform.office.start()
+                    yield platform
+                    await platform.authenticator.aclose()
+                finally:
+                    await audited.database.close()
             finally:
                 await kept.database.close()
         finally:

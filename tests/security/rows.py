@@ -6,7 +6,7 @@ A route without a row here fails `test_matrix.py`, and so does a row without a r
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from secrets import token_hex
 from types import MappingProxyType
 from typing import Any
@@ -17,6 +17,7 @@ from helixflow.identity.limit_wish import LimitWish
 from helixflow.identity.permissions import Role
 from helixflow.inference.facts import Admitted
 from helixflow.inference.quota import LimitName, Scope
+from helixflow.testing.audit import admin_event
 from helixflow.testing.clock import ManualClock
 from helixflow.testing.events import SomeRequest
 from helixflow.testing.platform import MODEL, Platform, Tenant
@@ -83,6 +84,10 @@ def _acceptance(_: Ids) -> Any:
     return {"invitation": "hx-inv-unknown", "password": "long enough a word"}
 
 
+def _forgotten(ids: Ids) -> Any:
+    return {"person": ids["user_id"]}
+
+
 def _policy(_: Ids) -> Any:
     return {"name": f"a policy {token_hex(8)}", "source": POLICY}
 
@@ -137,6 +142,10 @@ ROWS: Mapping[tuple[str, str], Row] = MappingProxyType(
         ("POST", _ROOT + "/admin_api_keys"): Row(_named),
         ("GET", _ROOT + "/admin_api_keys/{key_id}"): Row(ids=_ADMIN),
         ("DELETE", _ROOT + "/admin_api_keys/{key_id}"): Row(ids=_ADMIN),
+        ("GET", _ROOT + "/audit_logs"): Row(query="?limit=100&effective_at%5Bgte%5D=1"),
+        ("POST", _ROOT + "/audit_logs/erasures"): Row(_forgotten, uses_up=True),
+        ("GET", _ROOT + "/audit_logs/export"): Row(),
+        ("GET", _ROOT + "/audit_logs/seals"): Row(),
         ("GET", _ROOT + "/costs"): Row(query=f"{_SINCE}&group_by=project_id"),
         ("GET", _ROOT + "/invites"): Row(),
         ("POST", _ROOT + "/invites"): Row(_person),
@@ -207,6 +216,7 @@ async def objects(platform: Platform, tenant: Tenant) -> dict[str, str]:
     policy = await platform.policies.create(actor, f"the matrix's {project.id}", POLICY)
     invited = await platform.invites.create(actor, f"{project.id}@in.test", "Bob", Role.VIEWER)
     await _use(platform, tenant, project.id, key.key.id, account.account.id)
+    await _do(platform, tenant, project.id, user.id)
     return {
         "asset": "docs.css",
         "model": MODEL,
@@ -229,3 +239,12 @@ async def _use(platform: Platform, tenant: Tenant, project: str, key: str, subje
     who = Admitted(tenant.organization, project, key, subject, MODEL)
     request = SomeRequest(at=platform.clock.now(), admitted=who)
     await platform.usage.write(request.id, len(request.events), request.events)
+
+
+async def _do(platform: Platform, tenant: Tenant, project: str, user: str) -> None:
+    """A change by the user, as the audit log has it."""
+    event = admin_event(
+        at=platform.clock.now(), organization=tenant.organization, project=project, actor=user,
+        target=project, name="project:update",
+    )  # fmt: skip
+    await platform.audit.sink.write(f"of {project}", 1, [replace(event, id=f"evt_{project}")])

@@ -35,6 +35,7 @@ from helixflow.gateway.http.routes import (
     metrics,
     models,
     organization,
+    organization_audit,
     organization_keys,
     organization_limits,
     organization_policies,
@@ -68,6 +69,7 @@ RECORD_ROUTERS: tuple[Callable[[Desk], APIRouter], ...] = (
     organization_usage.router,
     metrics.router,
 )
+BOTH_DESKS_ROUTERS: tuple[Callable[[Desk, Desk], APIRouter], ...] = (organization_audit.router,)
 """In the order of the documentation page. A router added to one of these needs its permissions in
 permissions.py; what it raises as `Refused` is answered in OpenAI's form."""
 
@@ -110,6 +112,8 @@ def build_app(service: Service, desk: Desk, records: Desk) -> FastAPI:
     for record_router in RECORD_ROUTERS:
         app.include_router(record_router(records))
     app.include_router(organization_rates.router(desk, service))
+    for both_router in BOTH_DESKS_ROUTERS:
+        app.include_router(both_router(desk, records))
     return app
 
 

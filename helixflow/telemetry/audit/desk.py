@@ -1,8 +1,9 @@
 """What an Ingress asks of the audit log.
 
 Whether the caller may, for the place in question, the Ingress has asked Auth before; `reach` says
-what came of that. Without it a caller sees its own project alone. Another organization's chain is
-out of everybody's reach: the chain is the caller's own, or the platform's.
+for which place: the projects that the question names, the organization, or the platform. Without it
+(`own`) a caller that has a project sees that one alone. Another organization's chain is out of
+everybody's reach: the chain is the caller's own, or the platform's.
 """
 
 from __future__ import annotations
@@ -32,13 +33,13 @@ _AT_MAX = 1e11
 _WORDS_MAX = 100
 _LENGTH_MAX = 256
 
-Reach: TypeAlias = Literal["project", "organization", "platform"]
+Reach: TypeAlias = Literal["own", "named", "organization", "platform"]
 
 
 class Reading(Arguments, frozen=True, kw_only=True):
     """Attributes: see the module."""
 
-    reach: Reach = "project"
+    reach: Reach = "own"
 
 
 class Query(Reading, frozen=True, kw_only=True):
@@ -102,6 +103,8 @@ class AuditDesk:
             raise _wrong(f"It must be 1 to {PAGE_MAX}.", "limit")
         if asked.after is not None and asked.before is not None:
             raise _wrong("Give `after` or `before`, not both.", "before")
+        if asked.reach == "named" and not asked.project_ids:
+            raise _wrong("Name a project.", "project_ids")
         chain = _chain(visit, asked)
         filters = await self._filters(chain, asked, _projects(visit, asked))
         found = await self._store.find(chain, filters, asked.limit + 1)
@@ -130,7 +133,7 @@ class AuditDesk:
         chain = self._whole_chain(visit, asked)
         limit = min(max(1, asked.limit), _SEALS_PAGE)
         await self._log.seal(chain)
-        found = await self._store.seals(chain, asked.after - 1, _FAR, limit + 1)
+        found = await self._store.seals(chain, asked.after, _FAR, limit + 1)
         return {
             "object": "list",
             "data": [
@@ -181,7 +184,8 @@ class AuditDesk:
 
     def _whole_chain(self, visit: Visit, asked: Reading) -> str:
         """The chain, for what cannot be done for one project of it."""
-        if asked.reach == "project" and visit.scope.project is not None:
+        within_a_project = asked.reach == "own" and visit.scope.project is not None
+        if within_a_project or asked.reach == "named":
             raise Forbidden(
                 Refusal.PERMISSION_DENIED, "This takes the permission in the organization."
             )
@@ -228,7 +232,7 @@ def _subject(chain: str) -> Subject:
 
 def _projects(visit: Visit, asked: Query) -> tuple[str, ...]:
     own = visit.scope.project
-    if asked.reach == "project" and own is not None:
+    if asked.reach == "own" and own is not None:
         return (own,)
     return tuple(printable(one, _LENGTH_MAX) for one in asked.project_ids)
 

@@ -209,7 +209,7 @@ class TestExportAndSeals:
         assert (told["sequence"], told["head"]) == (4, seal.statement.head)
         assert told["public_key"] == answer["public_key"] == seal.public.hex()
         assert (await asker.ask("seals", **WHOLE))["data"] == [told]
-        assert (await asker.ask("seals", **WHOLE, after=5))["data"] == []
+        assert (await asker.ask("seals", **WHOLE, after=4))["data"] == []
         assert (answer["chain"], answer["has_more"]) == (ORGANIZATION, False)
 
 
