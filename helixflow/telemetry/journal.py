@@ -102,11 +102,9 @@ class Journal:
             self._file = os.open(path, flags, 0o600)
             self._first, self._size = self.last + 1, 0
         try:
-            written = os.write(self._file, record)
-            if written < len(record):  # the disk filled up halfway: the rest says why
-                written += os.write(self._file, record[written:])
-            if written < len(record):
-                raise OSError(f"{written} of {len(record)} bytes were written")
+            rest = record
+            while rest:  # twice, where the disk fills up halfway: the second time says why
+                rest = rest[os.write(self._file, rest) :]
         except OSError:
             self._take_back()
             raise

@@ -130,8 +130,8 @@ class Shipper:
             group.create_task(self._ship_own())
             group.create_task(self._adopt())
 
-    async def finish(self) -> bool:
-        """Ship the rest within `close_s`; whether every sink has all of it. To be called last."""
+    async def finish(self) -> None:
+        """Ship the rest, within `close_s`. To be called last."""
         self._own.closing = True
         try:
             async with asyncio.timeout(self._settings.shipping.close_s):
@@ -139,9 +139,8 @@ class Shipper:
                 while self._own.outstanding:
                     if not await self._own.step():
                         await asyncio.sleep(_CLOSING_POLL_S)
-        except (Unavailable, TimeoutError, OSError):
-            return False
-        return True
+        except Exception as error:
+            _log.warning("what is left of telemetry has to wait: %s", type(error).__name__)
 
     async def _ship_own(self) -> None:
         own, pause, poll, lag = self._own, self._pause(), self._pause(), Lag()
@@ -207,7 +206,7 @@ class Shipper:
             try:
                 await self._adopt_orphans()
             except OSError as error:
-                self._note(f"the journals cannot be looked through: {error.strerror or error}")
+                _log.warning("the journals cannot be looked through: %s", error.strerror or error)
             # Several processes that started together do not look at the same time.
             share = random.uniform(0.5, 1.0)  # noqa: S311 (no secret)
             await asyncio.sleep(self._settings.journal.adopt_s * share)
@@ -217,8 +216,8 @@ class Shipper:
             done = False
             try:
                 done = await self._ship_orphan(lock)
-            except (Unavailable, OSError) as error:
-                _log.warning("what %s left behind has to wait: %s", lock.folder.name, error)
+            except Unavailable:
+                return  # our own shipping says so
             except Exception:
                 _log.exception("what %s left behind cannot be shipped", lock.folder.name)
             finally:

@@ -76,6 +76,7 @@ async def test_events_go_to_sinks_which_do_their_duties_and_finish(tmp_path: Pat
     while chain.runs < 2:
         await asyncio.sleep(0)
     await one.close()
+    await one.close()
     assert chain.closed
     assert not one.healthy
 

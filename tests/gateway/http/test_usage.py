@@ -12,9 +12,8 @@ import pytest
 from helixflow.api.usage import CostPage, RequestPage, UsagePage
 from helixflow.errors import Refusal, Unavailable
 from helixflow.gateway.http.permissions import ROUTE_PERMISSIONS
-from helixflow.gateway.no_records import NoRecords
 from helixflow.identity.permissions import Permission
-from helixflow.inference.desk import DeskAnswer, DeskCall
+from helixflow.inference.desk import DeskAnswer
 from helixflow.testing.desk import FakeDesk
 from helixflow.testing.http import HttpAnswer, ask
 from helixflow.testing.pipeline import KEY, FakePipeline
@@ -235,9 +234,3 @@ def test_the_described_pages_are_those_that_are_answered() -> None:
     UsagePage.model_validate(page({**BUCKET, "results": [USED]}))
     CostPage.model_validate(page({**BUCKET, "results": [COST]}))
     RequestPage.model_validate(page(REQUEST))
-
-
-async def test_without_telemetry_there_are_no_records() -> None:
-    with pytest.raises(Unavailable) as away:
-        await NoRecords().call(DeskCall("usage.costs", None))
-    assert away.value.reason is Refusal.TELEMETRY_UNAVAILABLE
