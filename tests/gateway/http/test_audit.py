@@ -9,12 +9,16 @@ from urllib.parse import urlencode
 
 import pytest
 
+from helixflow.clock import SystemClock
 from helixflow.errors import Conflict, Forbidden, Refusal, Unavailable
+from helixflow.gateway.http.app import build_face
 from helixflow.gateway.http.pages import PagedResponse
 from helixflow.gateway.http.permissions import ROUTE_PERMISSIONS
+from helixflow.gateway.http.shield import Shield
 from helixflow.identity.desk import OPERATIONS
 from helixflow.identity.permissions import Permission, Role
 from helixflow.inference.desk import DeskAnswer, DeskCall
+from helixflow.settings import GatewaySettings, HttpSettings
 from helixflow.telemetry.audit.verify import verify
 from helixflow.telemetry.outbox_shipping import administration
 from helixflow.testing.audit import admin_event
@@ -175,11 +179,18 @@ class Pages(FakeDesk):
         return DeskAnswer(json.dumps(following).encode() + f"\npage {number}\n".encode())
 
 
+def paged(pages: Pages) -> Any:
+    """A face with these pages behind it."""
+    pipeline = FakePipeline()
+    pipeline.permissions = frozenset(Permission)
+    face = build_face(pipeline, HttpSettings(), GatewaySettings(), SystemClock(), FakeDesk(), pages)
+    return Shield(face, 4096)
+
+
 class TestExport:
-    async def test_pages_become_one_file(self, face: Any, records: FakeDesk) -> None:
+    async def test_pages_become_one_file(self) -> None:
         pages = Pages()
-        records.call = pages.call  # type: ignore[method-assign]
-        answer = await get(face, f"{LOGS}/export", since=5)
+        answer = await get(paged(pages), f"{LOGS}/export", since=5)
         assert (answer.status, answer.body) == (200, b"page 0\npage 1\npage 2\n")
         assert answer.header("content-type").startswith("application/x-ndjson")
         assert "audit-organization.jsonl" in answer.header("content-disposition")
@@ -187,13 +198,10 @@ class TestExport:
         first = json.loads(pages.calls[0].arguments)
         assert first == {"since": 5, "until": None, "reach": "organization"}
 
-    async def test_a_file_that_cannot_be_finished_breaks_off(
-        self, face: Any, records: FakeDesk
-    ) -> None:
+    async def test_a_file_that_cannot_be_finished_breaks_off(self) -> None:
         pages = Pages()
         pages.breaks = True
-        records.call = pages.call  # type: ignore[method-assign]
-        async with serving(face) as port:
+        async with serving(paged(pages)) as port:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(
                 f"GET {LOGS}/export HTTP/1.1\r\nhost: t\r\nauthorization: Bearer {KEY}\r\n\r\n".encode()
