@@ -2,8 +2,7 @@
 
 Failure behavior: while it is away, every Ingress goes on from the leases that it holds, and spend
 limits refuse when those are used up. With the memory store its grants are journaled before they
-are answered, and replayed when it returns. With its Redis away it answers so within the store's
-deadline. Several replicas share one Redis; the memory store is for exactly one replica.
+are answered, and replayed when it returns. The memory store is for exactly one replica.
 """
 
 from __future__ import annotations

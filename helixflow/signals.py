@@ -31,7 +31,7 @@ class Metric(StrEnum):
     KV_CACHE_USAGE = "helixflow_kv_cache_usage_ratio"
     LIMIT_EXCHANGES = "helixflow_limit_exchanges_total"
     LIMIT_REFUSALS = "helixflow_limit_refusals_total"
-    LIMIT_STORE_AWAY = "helixflow_limit_store_away_processes"
+    LIMIT_STORE_AWAY_SECONDS = "helixflow_limit_store_away_seconds"
     MODEL_STATE_CHANGES = "helixflow_model_state_changes_total"
     ONGOING_REQUESTS = "helixflow_ongoing_requests"
     PREFIX_CACHE_HIT_TOKENS = "helixflow_prefix_cache_hit_tokens_total"

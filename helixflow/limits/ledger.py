@@ -336,12 +336,12 @@ class Ledger:
         now = self._clock.monotonic()
         if self._away_since is None:
             self._away_since, self._probes = now, 0
-            self._signals.gauge(Metric.LIMIT_STORE_AWAY, 1.0)
             expected = isinstance(trouble, (LimitStoreAway, TimeoutError))
             what = str(trouble) or type(trouble).__name__
             _log.warning(
                 "the store of the limits is away: %s", what, exc_info=None if expected else trouble
             )
+        self._signals.gauge(Metric.LIMIT_STORE_AWAY_SECONDS, now - self._away_since)
         steps = _PROBES_S[self._probes : self._probes + 1]
         self._probe_at = now + (steps[0] if steps else self._settings.heartbeat_s)
         self._probes += 1
@@ -351,7 +351,7 @@ class Ledger:
         if self._away_since is not None:
             away_s = self._clock.monotonic() - self._away_since
             self._away_since = None
-            self._signals.gauge(Metric.LIMIT_STORE_AWAY, 0.0)
+            self._signals.gauge(Metric.LIMIT_STORE_AWAY_SECONDS, 0.0)
             _log.info("the store of the limits is back after %.1f s", away_s)
 
     def _count_refusal(self, refused: QuotaExceeded) -> None:

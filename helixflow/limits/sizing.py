@@ -25,7 +25,7 @@ def is_far(left: int, limit: int) -> bool:
 
 def lease_amount(need: int, want: int, left: int, limit: int) -> int | None:
     """The amount of a lease; 0 for none, None where `need` is not there."""
-    if need > left:
+    if need > max(0, left):
         return None
     if need == 0 and not is_far(left, limit):
         return 0

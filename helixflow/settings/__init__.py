@@ -169,14 +169,14 @@ TierName: TypeAlias = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$"
 class LimitsSettings(Branch):
     """Where quota is kept, how it is lent to an Ingress, and how much there is by default.
 
-    `store` is `memory`, or the URL of a Redis or Valkey. Near a limit a lease lives for `lease_s`,
+    `store` is where the counters are: in the memory of one RateLimiter replica. Near a limit a lease lives for `lease_s`,
     far from it for up to `lease_far_s`; a standby lease, kept for the time when the store is away,
     for `standby_s`; what was not used for `idle_s` goes back. The lender waits `margin_s` longer
     than the borrower. `tiers` are what organizations may be given; `default_tier` is that of all
     others.
     """
 
-    store: str = Field(default="memory", pattern=r"^(memory$|rediss?://|valkeys?://|unix://)")
+    store: Literal["memory"] = "memory"
     store_call_s: float = Field(default=0.05, gt=0)
     lease_s: float = Field(default=5.0, gt=0)
     lease_far_s: float = Field(default=30.0, gt=0)
@@ -224,7 +224,6 @@ class StackSettings(Branch):
 
     ingress_replicas: int = Field(default=1, ge=1)
     auth_replicas: int = Field(default=1, ge=1)
-    rate_limiter_replicas: int = Field(default=1, ge=1)
     ongoing_max: int = Field(default=8192, ge=1)
     drain_s: float = Field(default=30.0, ge=0)
     dashboard: bool = True
@@ -253,12 +252,6 @@ class Settings(BaseSettings):
     stack: StackSettings = StackSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     models: tuple[ModelSettings, ...] = ()
-
-    @model_validator(mode="after")
-    def _one_memory_store(self) -> Settings:
-        if self.limits.store == "memory" and self.stack.rate_limiter_replicas > 1:
-            raise ValueError("stack.rate_limiter_replicas above 1 needs limits.store to be a Redis")
-        return self
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Settings:

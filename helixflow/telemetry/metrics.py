@@ -123,7 +123,9 @@ METRICS: Mapping[Metric, MetricInfo] = MappingProxyType(
             "Exchanges of an Ingress with the store of limits.", "outcome"
         ),
         Metric.LIMIT_REFUSALS: _counter("Requests that a limit refused, by the limit's name.", "limit"),
-        Metric.LIMIT_STORE_AWAY: _sum("Ingress processes that get no answer about limits."),
+        Metric.LIMIT_STORE_AWAY_SECONDS: _max(
+            "How long the store of limits is away, where it is away longest."
+        ),
         Metric.MODEL_STATE_CHANGES: _counter("Models that became something else."),
         Metric.ONGOING_REQUESTS: _sum("Generations that an Ingress is answering."),
         Metric.PREFIX_CACHE_HIT_TOKENS: _counter(
