@@ -18,11 +18,12 @@ from deployments.names import UNKNOWN_REVISION
 from deployments.recording import start_recorder
 from deployments.telemetry import find_or_create
 from helixflow.clock import SystemClock
-from helixflow.errors import Refused
+from helixflow.errors import Refusal, Refused, Unavailable
+from helixflow.identity.desk import changes
 from helixflow.identity.office import Office
 from helixflow.identity.ports import PolicySetWire, Verdict, VerdictWire
 from helixflow.ids import KeyId, OrganizationId, ProjectId
-from helixflow.inference.desk import DeskAnswerWire, DeskCallWire
+from helixflow.inference.desk import DeskAnswerWire, DeskCallWire, refusal_wire
 from helixflow.settings import (
     IdentitySettings,
     LimitsSettings,
@@ -104,7 +105,9 @@ class Auth:
         return True
 
     async def desk(self, wire: DeskCallWire) -> DeskAnswerWire:
-        """An administrative request."""
+        """An administrative request. What could not be journaled is not changed either."""
+        if self._recorder.full and changes(wire[1]):
+            return refusal_wire(_no_room())
         return await self._office.desk.handle(wire)
 
     async def check_health(self) -> None:
@@ -118,6 +121,14 @@ class Auth:
         await asyncio.wait({self._background, self._shipping}, timeout=_STOP_S)
         await self._recorder.close()
         await self._database.close()
+
+
+def _no_room() -> Unavailable:
+    return Unavailable(
+        Refusal.TELEMETRY_UNAVAILABLE,
+        "There is no room for the journal, so nothing is administered.",
+        retry_after_s=5.0,
+    )
 
 
 async def _verdict(work: Awaitable[Verdict]) -> VerdictWire:

@@ -67,6 +67,14 @@ _GROUPS = (
     desk_users,
 )
 OPERATIONS = {operation.name: operation for group in _GROUPS for operation in group.OPERATIONS}
+
+
+def changes(operation: str) -> bool:
+    """Whether an administrative operation changes anything."""
+    known = OPERATIONS.get(operation)
+    return known is not None and known.changes
+
+
 _OPEN = {operation.name: operation for operation in OPEN_OPERATIONS}
 _REQUEST_PURPOSE = "idempotency-request"
 

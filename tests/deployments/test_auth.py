@@ -113,6 +113,23 @@ async def test_a_change_at_the_desk_is_pushed_to_who_waits(running: Running) -> 
     assert await waiting == known + 1
 
 
+async def test_nothing_is_changed_that_could_not_be_journaled(
+    running: Running, first_home: Path, tmp_path: Path
+) -> None:
+    key = await running.office.verify(digest(running.keys["HELIXFLOW_ADMIN_KEY"]))
+    home = tmp_path / "full"
+    shutil.copytree(first_home, home, ignore=shutil.ignore_patterns("journals"))
+    (home / "journals").write_text("in the way")
+    auth = await started(home)
+    office = RayAuth(FakeHandle(Wires(auth)), 5.0)  # type: ignore[arg-type]
+    with pytest.raises(Unavailable) as caught:
+        await office.call(DeskCall("project.create", key.principal, b'{"name": "apollo"}'))
+    assert caught.value.reason is Refusal.TELEMETRY_UNAVAILABLE
+    listed = await office.call(DeskCall("project.list", key.principal))
+    assert b"apollo" not in listed.body
+    await Auth.__del__(auth)
+
+
 async def test_a_refusal_of_the_desk_is_raised_as_what_it_is(running: Running) -> None:
     key = await running.office.verify(digest(running.keys["HELIXFLOW_ADMIN_KEY"]))
     call = DeskCall("project.get", key.principal, b'{"project_id": "proj_of_nobody"}')
