@@ -45,22 +45,27 @@ class Estimate:
         prompt: tokens of the prompt.
         output: tokens of the answer.
         bounded: whether the client said how long the answer may be.
+        hard: whether it is the most that can be, and all of it must be there.
     """
 
     prompt: int
     output: int
     bounded: bool
+    hard: bool = False
 
     def tokens(self, limit: int) -> int:
-        """What it takes of a limit of tokens."""
-        return self.prompt + (self.output if self.bounded else min(self.output, _share(limit)))
+        """What it takes of a limit of tokens; of the answer never more than can be had at all."""
+        return self._of(limit, self.prompt, self.output)
 
     def cost(self, price: Price, limit: int) -> int:
         """What it takes of a limit of spend; both in billionths of a dollar."""
-        answer = cost(price, Usage(0, self.output))
-        return cost(price, Usage(self.prompt)) + (
-            answer if self.bounded else min(answer, _share(limit))
-        )
+        return self._of(limit, cost(price, Usage(self.prompt)), cost(price, Usage(0, self.output)))
+
+    def _of(self, limit: int, prompt: int, output: int) -> int:
+        if self.hard:
+            return prompt + output
+        most = limit - prompt if self.bounded else _share(limit)
+        return prompt + max(0, min(output, most))
 
 
 def _share(limit: int) -> int:
@@ -98,7 +103,7 @@ def most(spec: ModelSpec, body: ParsedBody) -> Estimate:
             f"may be ('{body.max_tokens_param}').",
             param=body.max_tokens_param,
         )
-    return Estimate(prompt, per_choice * body.choices, bounded=True)
+    return Estimate(prompt, per_choice * body.choices, bounded=True, hard=True)
 
 
 class _Lengths:

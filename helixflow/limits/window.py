@@ -14,6 +14,8 @@ from helixflow.inference.quota import LimitName
 
 SLOTS = 60
 
+_LONG_AGO = -(2**62)
+
 _MINUTE_S = 60.0
 _HOUR_S = 3_600.0
 _DAY_S = 86_400.0
@@ -43,7 +45,7 @@ class Window:
         self.slot_s = window_s / SLOTS
         self._slots: dict[int, int] = {}
         self._total = 0
-        self._oldest = 0
+        self._oldest = _LONG_AGO
 
     def slot(self, at: float) -> int:
         """The slot that a time lies in."""
@@ -99,7 +101,7 @@ class Window:
         """Replace everything by what `dump` gave."""
         self._slots = dict(slots)
         self._total = sum(self._slots.values())
-        self._oldest = 0
+        self._oldest = _LONG_AGO
 
     def _advance(self, now: float) -> None:
         oldest = self.slot(now) - SLOTS
