@@ -156,6 +156,7 @@ class JournalSettings(Branch):
     segment_bytes: int = Field(default=8 * 1024 * 1024, ge=64 * 1024)
     bytes_max: int = Field(default=256 * 1024 * 1024, ge=128 * 1024)
     waiting_max: int = Field(default=4096, ge=1)
+    retry_s: float = Field(default=1.0, gt=0)
     adopt_s: float = Field(default=10.0, gt=0)
 
     @model_validator(mode="after")
@@ -188,6 +189,7 @@ class HubSettings(Branch):
     retry_s_max: float = Field(default=30.0, gt=0)
     dead_letter_bytes_max: int = Field(default=64 * 1024 * 1024, ge=1024)
     sources_max: int = Field(default=4096, ge=1)
+    report_s: float = Field(default=1.0, gt=0)
     source_idle_s: float = Field(default=300.0, gt=0)
     query_s: float = Field(default=10.0, gt=0)
     queries_max: int = Field(default=8, ge=1)

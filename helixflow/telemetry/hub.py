@@ -35,7 +35,6 @@ from helixflow.telemetry.wire import VERSION, AckWire, BatchWire, Unreadable, sp
 _log = logging.getLogger(__name__)
 
 _SOURCE = re.compile(r"[A-Za-z0-9_-]{1,80}")
-_REPORT_S = 1.0
 _LEARN_S = 0.5
 _OWN = "hub"
 
@@ -210,7 +209,7 @@ class Hub:
 
     async def _report_forever(self) -> None:
         while True:
-            await asyncio.sleep(_REPORT_S)
+            await asyncio.sleep(self._settings.report_s)
             self.report()
 
 

@@ -62,7 +62,7 @@ class JournalLock:
                 continue
             try:
                 file = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC)
-            except (FileNotFoundError, NotADirectoryError):
+            except OSError:  # no journal, or one that somebody is removing
                 continue
             try:
                 flock(file, LOCK_EX | LOCK_NB)

@@ -38,7 +38,6 @@ from helixflow.telemetry.wire import encode_event
 
 _log = logging.getLogger(__name__)
 
-_RETRY_S = 1.0
 _FULL = (("reason", "full"),)
 _UNWRITABLE = (("reason", "unwritable"),)
 
@@ -118,7 +117,7 @@ class Recorder:
         """Try to write what waits for room, now; whether everything is in the kernel."""
         while self._waiting and self._journal is not None:
             if not self._journal.append(self._waiting[0]):
-                self._retry_at = self._clock.monotonic() + _RETRY_S
+                self._retry_at = self._clock.monotonic() + self._settings.journal.retry_s
                 return False
             self._waiting.popleft()
         return self._journal is not None
@@ -163,7 +162,7 @@ class Recorder:
                 if journal.last % self._batch == 0 and self._shipper is not None:
                     self._shipper.wake()
                 return True
-            self._retry_at = self._clock.monotonic() + _RETRY_S
+            self._retry_at = self._clock.monotonic() + self._settings.journal.retry_s
         if len(self._waiting) == self._settings.journal.waiting_max:
             return False
         self._waiting.append(payload)
@@ -179,6 +178,6 @@ class Recorder:
     async def _retry(self) -> None:
         """Write what waits once there is room, even where nothing more is recorded."""
         while True:
-            await asyncio.sleep(_RETRY_S)
+            await asyncio.sleep(self._settings.journal.retry_s)
             if self._waiting:
                 self.flush()

@@ -23,7 +23,7 @@ from helixflow.signals import Metric
 from helixflow.telemetry.journal_lock import JournalLock
 from helixflow.telemetry.ports import HubPort
 from helixflow.telemetry.records import Codec
-from helixflow.telemetry.segments import Extent, Segment, path_of, survey
+from helixflow.telemetry.segments import path_of, survey, without
 from helixflow.telemetry.shipment import Shipment
 from helixflow.telemetry.tally import Tally
 
@@ -46,12 +46,9 @@ class Orphan:
 
     def release(self, up_to: int) -> Sequence[Path]:
         """See `Stock.release`."""
-        segments = self.extent.segments
-        behind = [segment.first for segment in segments[1:]] + [self.extent.last + 1]
-        gone = [one for one, first in zip(segments, behind, strict=True) if first <= up_to + 1]
-        kept: tuple[Segment, ...] = segments[len(gone) :]
-        self.extent = Extent(kept, self.extent.last)
-        return [path_of(self.folder, segment.first) for segment in gone]
+        before, self.extent = self.extent, without(self.extent, up_to)
+        kept = set(self.extent.segments)
+        return [path_of(self.folder, one.first) for one in before.segments if one not in kept]
 
 
 class Pause:
@@ -130,8 +127,8 @@ class Shipper:
             group.create_task(self._ship_own())
             group.create_task(self._adopt())
 
-    async def finish(self) -> bool:
-        """Ship the rest within `close_s`; whether every sink has all of it. To be called last."""
+    async def finish(self) -> None:
+        """Ship the rest, within `close_s`. To be called last."""
         self._own.closing = True
         try:
             async with asyncio.timeout(self._settings.shipping.close_s):
@@ -139,9 +136,8 @@ class Shipper:
                 while self._own.outstanding:
                     if not await self._own.step():
                         await asyncio.sleep(_CLOSING_POLL_S)
-        except (Unavailable, TimeoutError, OSError):
-            return False
-        return True
+        except Exception as error:
+            _log.warning("what is left of telemetry has to wait: %s", type(error).__name__)
 
     async def _ship_own(self) -> None:
         own, pause, poll, lag = self._own, self._pause(), self._pause(), Lag()
@@ -207,7 +203,7 @@ class Shipper:
             try:
                 await self._adopt_orphans()
             except OSError as error:
-                self._note(f"the journals cannot be looked through: {error.strerror or error}")
+                _log.warning("the journals cannot be looked through: %s", error.strerror or error)
             # Several processes that started together do not look at the same time.
             share = random.uniform(0.5, 1.0)  # noqa: S311 (no secret)
             await asyncio.sleep(self._settings.journal.adopt_s * share)
@@ -217,8 +213,8 @@ class Shipper:
             done = False
             try:
                 done = await self._ship_orphan(lock)
-            except (Unavailable, OSError) as error:
-                _log.warning("what %s left behind has to wait: %s", lock.folder.name, error)
+            except Unavailable:
+                return  # our own shipping says so
             except Exception:
                 _log.exception("what %s left behind cannot be shipped", lock.folder.name)
             finally:

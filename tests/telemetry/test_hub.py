@@ -221,6 +221,11 @@ class TestCounts:
             ((lag, _, _, _, total),) = at.metrics.absorbed[-1][2].histograms
             assert (lag, total) == ("helixflow_sink_lag_seconds", 1.5)
 
+    async def test_it_reports_by_itself(self, tmp_path: Path) -> None:
+        async with bench(tmp_path, [], report_s=0.001) as at, asyncio.timeout(5):
+            while not at.metrics.absorbed:
+                await asyncio.sleep(0.001)
+
 
 class TestSources:
     async def test_a_process_that_ends_takes_its_levels_with_it(self, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from helixflow.clock import Clock, SystemClock
 from helixflow.settings import TelemetrySettings
 from helixflow.signals import Event, EventKind, Metric, Signals
+from helixflow.telemetry.journal import Journal
 from helixflow.telemetry.recorder import Recorder, journals_of
 from helixflow.testing.clock import ManualClock
 from helixflow.testing.telemetry import MemorySink, WiredHub
@@ -21,7 +22,7 @@ from .hub_bench import bench, event
 
 QUICK: dict[str, Any] = {
     "shipping": {"batch_s": 0.001, "pause_s_max": 0.004, "close_s": 5},
-    "journal": {"adopt_s": 0.01},
+    "journal": {"adopt_s": 0.01, "retry_s": 0.001},
 }
 
 
@@ -129,10 +130,11 @@ class TestAway:
             for number in range(1, 1200):
                 dead.record(event(number))
             await dead.close()
+            Journal(journals_of(tmp_path), "idle-1", TelemetrySettings().journal)._lock.release()
             never_started = recorder(tmp_path)
             never_started.record(event(5000))
             await never_started.close()
-            assert len(list(journals_of(tmp_path).iterdir())) == 2
+            assert len(list(journals_of(tmp_path).iterdir())) == 3
             hub.away = False
             other = recorder(tmp_path)
             other.start(hub)
@@ -161,6 +163,36 @@ class TestAway:
             await until(lambda: len(list(journals_of(tmp_path).iterdir())) == 1)
             assert len(ill.held) == 2
             await other.close()
+
+    async def test_a_process_that_ends_waits_for_slow_sinks_a_moment(self, tmp_path: Path) -> None:
+        sink = MemorySink()
+        sink.gate.clear()
+        async with bench(tmp_path, [sink]) as at:
+            one = recorder(tmp_path)
+            one.start(WiredHub(at.hub))
+            one.record(event(1))
+            closing = asyncio.create_task(one.close())
+            await until(lambda: at.lanes[0].depth == 1)
+            sink.gate.set()
+            await closing
+            assert list(journals_of(tmp_path).iterdir()) == []
+
+    async def test_a_journal_that_cannot_be_read_is_tried_again(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        sink = MemorySink()
+        async with bench(tmp_path, [sink]) as at:
+            one = recorder(tmp_path)
+            one.record(event(1))
+            (segment,) = (journals_of(tmp_path) / one.source).glob("*.events")
+            segment.rename(tmp_path / "aside")
+            segment.mkdir()
+            one.start(WiredHub(at.hub))
+            await until(lambda: "cannot be read" in caplog.text)
+            segment.rmdir()
+            (tmp_path / "aside").rename(segment)
+            await until(lambda: one.durable == 1)
+            await one.close()
 
     async def test_a_fault_of_the_hub_does_not_end_the_shipping(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -204,7 +236,7 @@ class Broken:
 class TestNoRoom:
     async def test_events_wait_for_room_and_are_kept_when_it_comes(self, tmp_path: Path) -> None:
         clock = ManualClock()
-        one = recorder(tmp_path, clock)
+        one = recorder(tmp_path, clock, journal={"retry_s": 1})
         assert not one.full
         with no_file_grows():
             one.record(event(1))
@@ -231,7 +263,6 @@ class TestNoRoom:
         assert one.last == 2
         await one.close()
 
-    @pytest.mark.slow
     async def test_room_is_found_without_another_event(self, tmp_path: Path) -> None:
         async with bench(tmp_path, [MemorySink()]) as at:
             one = recorder(tmp_path)

@@ -12,9 +12,11 @@ from helixflow.inference.desk import DeskAnswer, DeskCall
 from helixflow.inference.principal import Principal
 from helixflow.settings import HubSettings
 from helixflow.telemetry.dead_letters import DeadLetters
+from helixflow.telemetry.deltas import Deltas
 from helixflow.telemetry.desk import Arguments, Operation, Visit
 from helixflow.telemetry.ports import Sink
 from helixflow.telemetry.station import Station
+from helixflow.telemetry.unread import UnreadMetrics
 from helixflow.telemetry.wire import encode_event, join
 from helixflow.testing.clock import ManualClock
 from helixflow.testing.telemetry import MemoryMetrics, MemorySink
@@ -76,6 +78,7 @@ async def test_events_go_to_sinks_which_do_their_duties_and_finish(tmp_path: Pat
     while chain.runs < 2:
         await asyncio.sleep(0)
     await one.close()
+    await one.close()
     assert chain.closed
     assert not one.healthy
 
@@ -106,3 +109,9 @@ async def test_a_part_that_hangs_does_not_keep_it_from_ending(
 
 async def test_one_that_was_never_started_can_be_closed(tmp_path: Path) -> None:
     await station(tmp_path, []).close()
+
+
+async def test_counts_may_be_left_unread() -> None:
+    unread = UnreadMetrics()
+    unread.absorb(SOURCE, "ingress", Deltas())
+    unread.forget(SOURCE)
