@@ -20,7 +20,7 @@ from pathlib import Path
 from helixflow.settings import JournalSettings
 from helixflow.telemetry.journal_lock import JournalLock
 from helixflow.telemetry.records import Codec
-from helixflow.telemetry.segments import Extent, Segment, path_of
+from helixflow.telemetry.segments import Extent, Segment, path_of, without
 
 _log = logging.getLogger(__name__)
 
@@ -76,14 +76,9 @@ class Journal:
 
     def release(self, up_to: int) -> list[Path]:
         """Give up the segments that hold nothing above a number; the caller deletes the files."""
-        firsts = [segment.first for segment in self.extent.segments] + [self.last + 1]
-        kept = [
-            segment
-            for segment, behind in zip(self._segments, firsts[1:], strict=False)
-            if behind > up_to + 1
-        ]
+        kept = set(without(self.extent, up_to).segments)
         gone = [segment for segment in self._segments if segment not in kept]
-        self._segments = kept
+        self._segments = [segment for segment in self._segments if segment in kept]
         self._bytes -= sum(segment.size for segment in gone)
         return [path_of(self.folder, segment.first) for segment in gone]
 

@@ -112,6 +112,17 @@ def read(
     return Found(after, last, tuple(events), place)
 
 
+def without(extent: Extent, up_to: int) -> Extent:
+    """What is left of an extent where events up to a number are not wanted any more."""
+    behind = [segment.first for segment in extent.segments[1:]] + [extent.last + 1]
+    kept = tuple(
+        segment
+        for segment, first in zip(extent.segments, behind, strict=False)
+        if first > up_to + 1
+    )
+    return Extent(kept, extent.last)
+
+
 def start(extent: Extent, after: int) -> Place:
     """Where to begin to read behind a number."""
     firsts = [segment.first for segment in extent.segments if segment.first <= after + 1]

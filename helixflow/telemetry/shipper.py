@@ -23,7 +23,7 @@ from helixflow.signals import Metric
 from helixflow.telemetry.journal_lock import JournalLock
 from helixflow.telemetry.ports import HubPort
 from helixflow.telemetry.records import Codec
-from helixflow.telemetry.segments import Extent, Segment, path_of, survey
+from helixflow.telemetry.segments import path_of, survey, without
 from helixflow.telemetry.shipment import Shipment
 from helixflow.telemetry.tally import Tally
 
@@ -46,12 +46,9 @@ class Orphan:
 
     def release(self, up_to: int) -> Sequence[Path]:
         """See `Stock.release`."""
-        segments = self.extent.segments
-        behind = [segment.first for segment in segments[1:]] + [self.extent.last + 1]
-        gone = [one for one, first in zip(segments, behind, strict=True) if first <= up_to + 1]
-        kept: tuple[Segment, ...] = segments[len(gone) :]
-        self.extent = Extent(kept, self.extent.last)
-        return [path_of(self.folder, segment.first) for segment in gone]
+        before, self.extent = self.extent, without(self.extent, up_to)
+        kept = set(self.extent.segments)
+        return [path_of(self.folder, one.first) for one in before.segments if one not in kept]
 
 
 class Pause:

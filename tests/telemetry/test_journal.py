@@ -15,7 +15,17 @@ from helixflow.settings import JournalSettings
 from helixflow.telemetry.journal import Journal
 from helixflow.telemetry.journal_lock import JournalLock
 from helixflow.telemetry.records import PAYLOAD_BYTES_MAX, Codec
-from helixflow.telemetry.segments import Extent, Found, Place, path_of, read, start, survey
+from helixflow.telemetry.segments import (
+    Extent,
+    Found,
+    Place,
+    Segment,
+    path_of,
+    read,
+    start,
+    survey,
+    without,
+)
 
 SOURCE = "ingress-1"
 SMALL = JournalSettings(segment_bytes=64 * 1024, bytes_max=256 * 1024)
@@ -284,6 +294,16 @@ class TestOrphans:
         events = [e for f in read_from(journal.folder, journal.codec, extent) for e in f.events]
         assert events == payloads[:whole]
         journal.close(len(payloads))
+
+
+@given(st.lists(st.integers(1, 50), unique=True, max_size=6), st.integers(0, 60))
+def test_a_segment_is_kept_while_it_may_hold_a_wanted_event(firsts: list[int], up_to: int) -> None:
+    segments = tuple(Segment(first, 1) for first in sorted(firsts))
+    extent = Extent(segments, 55)
+    kept = without(extent, up_to).segments
+    lasts = [segment.first - 1 for segment in segments[1:]] + [55]
+    wanted = [one for one, last in zip(segments, lasts, strict=False) if last > up_to]
+    assert list(kept) == wanted
 
 
 def test_reading_begins_in_the_segment_that_holds_the_number() -> None:

@@ -13,6 +13,7 @@ import pytest
 from helixflow.clock import Clock, SystemClock
 from helixflow.settings import TelemetrySettings
 from helixflow.signals import Event, EventKind, Metric, Signals
+from helixflow.telemetry.journal import Journal
 from helixflow.telemetry.recorder import Recorder, journals_of
 from helixflow.testing.clock import ManualClock
 from helixflow.testing.telemetry import MemorySink, WiredHub
@@ -129,10 +130,11 @@ class TestAway:
             for number in range(1, 1200):
                 dead.record(event(number))
             await dead.close()
+            Journal(journals_of(tmp_path), "idle-1", TelemetrySettings().journal)._lock.release()
             never_started = recorder(tmp_path)
             never_started.record(event(5000))
             await never_started.close()
-            assert len(list(journals_of(tmp_path).iterdir())) == 2
+            assert len(list(journals_of(tmp_path).iterdir())) == 3
             hub.away = False
             other = recorder(tmp_path)
             other.start(hub)
