@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helixflow.telemetry.unread import UnreadMetrics
 
 from helixflow.ids import KeyId, OrganizationId, ProjectId
 from helixflow.inference.desk import DeskAnswer, DeskCall
 from helixflow.inference.principal import Principal
 from helixflow.settings import HubSettings
 from helixflow.telemetry.dead_letters import DeadLetters
-from helixflow.telemetry.deltas import Deltas
 from helixflow.telemetry.desk import Arguments, Operation, Visit
 from helixflow.telemetry.ports import Sink
 from helixflow.telemetry.station import Station
@@ -109,9 +107,3 @@ async def test_a_part_that_hangs_does_not_keep_it_from_ending(
 
 async def test_one_that_was_never_started_can_be_closed(tmp_path: Path) -> None:
     await station(tmp_path, []).close()
-
-
-async def test_counts_may_be_left_unread() -> None:
-    unread = UnreadMetrics()
-    unread.absorb(SOURCE, "ingress", Deltas())
-    unread.forget(SOURCE)
