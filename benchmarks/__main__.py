@@ -18,7 +18,7 @@ from benchmarks.report.markdown import render
 from benchmarks.results import Run
 from benchmarks.runner import Runner, save
 from benchmarks.scenarios.ceiling import ceiling
-from benchmarks.scenarios.gateway import gateway
+from benchmarks.scenarios.gateway import gateway, peers
 from benchmarks.scenarios.identity import (
     CPU,
     IDENTITY,
@@ -36,6 +36,7 @@ from benchmarks.settings import CHECK, FULL, QUICK, RESULTS, Depth
 SCENARIOS: dict[str, Callable[[Depth], Scenario]] = {
     "ceiling": ceiling,
     "gateway": gateway,
+    "peers": peers,
     "real_model": real_model,
     "start": start,
     CPU: warm_requests,
