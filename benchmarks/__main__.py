@@ -29,7 +29,7 @@ from benchmarks.scenarios.identity import (
     warm_requests,
 )
 from benchmarks.scenarios.ports import Scenario
-from benchmarks.scenarios.real_model import real_model
+from benchmarks.scenarios.real_model import llm_peers, real_model
 from benchmarks.scenarios.start import start
 from benchmarks.settings import CHECK, FULL, QUICK, RESULTS, Depth
 
@@ -38,6 +38,7 @@ SCENARIOS: dict[str, Callable[[Depth], Scenario]] = {
     "gateway": gateway,
     "peers": peers,
     "real_model": real_model,
+    "llm_peers": llm_peers,
     "start": start,
     CPU: warm_requests,
     KEYS: cold_keys,

@@ -33,6 +33,20 @@ def peer_environment(name: str) -> Path:
     return folder / "bin"
 
 
+def peer_packages(name: str) -> Path:
+    """A folder with what a peer needs beside this environment's packages. Raises StartFailed."""
+    listed, folder = LISTS / f"{name}.txt", ROOT / ".helixflow" / "peers" / name
+    stamp = hashlib.sha256(listed.read_bytes()).hexdigest()
+    mark = folder / _STAMP
+    if not mark.exists() or mark.read_text() != stamp:
+        _run(
+            name, sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--upgrade",
+            "--target", str(folder), "-r", str(listed),
+        )  # fmt: skip
+        mark.write_text(stamp)
+    return folder
+
+
 def _run(name: str, *command: str) -> None:
     try:
         done = subprocess.run(
