@@ -18,7 +18,7 @@ from benchmarks.report.markdown import render
 from benchmarks.results import Run
 from benchmarks.runner import Runner, save
 from benchmarks.scenarios.ceiling import ceiling
-from benchmarks.scenarios.gateway import gateway
+from benchmarks.scenarios.gateway import gateway, peers
 from benchmarks.scenarios.identity import (
     CPU,
     IDENTITY,
@@ -29,14 +29,16 @@ from benchmarks.scenarios.identity import (
     warm_requests,
 )
 from benchmarks.scenarios.ports import Scenario
-from benchmarks.scenarios.real_model import real_model
+from benchmarks.scenarios.real_model import llm_peers, real_model
 from benchmarks.scenarios.start import start
 from benchmarks.settings import CHECK, FULL, QUICK, RESULTS, Depth
 
 SCENARIOS: dict[str, Callable[[Depth], Scenario]] = {
     "ceiling": ceiling,
     "gateway": gateway,
+    "peers": peers,
     "real_model": real_model,
+    "llm_peers": llm_peers,
     "start": start,
     CPU: warm_requests,
     KEYS: cold_keys,

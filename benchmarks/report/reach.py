@@ -49,6 +49,23 @@ def goals(run: Run) -> list[Goal]:
         )
         for load, title in (("c1", "1 connection"), ("c32", "32 connections"))
     ]  # fmt: skip
+    found += [
+        Goal(
+            f"tokens/s beside ray.serve.llm, {title}", 1.0, "x",
+            _ratio(run, "llm_peers", "ray_serve_llm", load, "tokens_per_s"),
+        )
+        for load, title in (("s1", "1 stream"), ("s8", "8 streams"), ("s32", "32 streams"))
+    ]  # fmt: skip
+    found += [
+        Goal(
+            "requests/s beside LiteLLM, 32 connections", 7.0, "x",
+            _ratio(run, "peers", "litellm", "c32", "requests_per_s"),
+        ),
+        Goal(
+            "latency p50 beside LiteLLM, 1 connection", 0.2, "x",
+            _ratio(run, "peers", "litellm", "c1", "latency_p50_ms"), at_least=False,
+        ),
+    ]  # fmt: skip
     return [
         *found,
         Goal("from start to the first token", 60.0, "s", first_token(run), at_least=False),
