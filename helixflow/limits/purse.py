@@ -324,14 +324,14 @@ class Purse:
                 self._to_say[held] = None  # stated again, in case the store forgot
             else:
                 self._let_go(held)
-            self._drop_or_check(held, now + self._settings.silent_s)
+            self._drop_or_check(held, now + self._settings.silent_s, busy=busy)
             return
         self._end_what_is_over(held, now)
         if busy:
             self._renew(held, now)
         else:
             self._let_go(held)
-        self._drop_or_check(held, self._next_look(held, now))
+        self._drop_or_check(held, self._next_look(held, now), busy=busy)
 
     def _end_what_is_over(self, held: Holding, now: float) -> None:
         if held.lease is not None and held.lease.until <= now:
@@ -379,8 +379,8 @@ class Purse:
             held.check_at = second
             self._checks.setdefault(second, []).append(held)
 
-    def _drop_or_check(self, held: Held, at: float) -> None:
-        if held.idle and held not in self._to_say and held.used_at + _NEAR_IDLE_S <= at:
+    def _drop_or_check(self, held: Held, at: float, *, busy: bool) -> None:
+        if held.idle and not busy and held not in self._to_say:
             held.gone = True
             del self._held[held.id]
         else:
