@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from helixflow.limits.counters import Measure, measure_of
-from helixflow.limits.exchange import ASKS_MAX, Demand, Entry, Exchange, Held
+from helixflow.limits.exchange import ASKS_MAX, Demand, Entry, Exchange, Held, Wish
 from helixflow.limits.holding import Holding, Lease
 from helixflow.limits.ports import Ask, CounterId, End, Grant
 from helixflow.limits.sizing import Lives
@@ -110,6 +110,8 @@ class Purse:
             if lease.spent <= lease.amount or holding.lease is not lease:
                 return
             holding.retire()  # debt: it is said with the lease's end
+        elif by < 0:
+            holding.refused_until = 0.0  # what comes back can be had
         holding.tell[lease.number] = lease
         self._to_say[holding] = None
 
@@ -145,9 +147,7 @@ class Purse:
 
     # Exchanging.
 
-    def compose(
-        self, waits: Iterable[Sequence[Demand]], now: float, looks: Iterable[Held] = ()
-    ) -> Exchange:
+    def compose(self, wishes: Iterable[Wish], now: float, looks: Iterable[Held] = ()) -> Exchange:
         """What is to be said: for those who wait, to look, and in the background.
 
         Every exchange that is composed ends by `apply` or `lose`, before the next one.
@@ -157,7 +157,7 @@ class Purse:
         self.urgent = self.soon = False
         self._number += 1
         exchange = Exchange(self._number, self._acked, now)
-        asked = self._ask_for(waits, exchange, now)
+        asked = self._ask_for(wishes, exchange, now)
         self._ask_in_background(exchange, asked, now)
         for held in looks:
             if held not in asked:
@@ -199,18 +199,16 @@ class Purse:
                 if ask.lease:
                     held.dead(ask.lease, now)
 
-    def _ask_for(
-        self, waits: Iterable[Sequence[Demand]], exchange: Exchange, now: float
-    ) -> dict[Held, int]:
+    def _ask_for(self, wishes: Iterable[Wish], exchange: Exchange, now: float) -> dict[Held, int]:
         """Groups for those who wait; returns what all of them together lack of each counter."""
         totals: dict[Held, int] = {}
         groups: list[list[Demand]] = []
         asks = 0
-        for demands in waits:
+        for demands, count in wishes:
             lacking = [demand for demand in demands if self.lacks(demand, now)]
             fresh = [demand for demand in lacking if demand[0] not in totals]
             for held, amount in lacking:
-                totals[held] = totals.get(held, 0) + amount
+                totals[held] = totals.get(held, 0) + amount * count
             if fresh:
                 groups.append(fresh)
                 asks += len(fresh)

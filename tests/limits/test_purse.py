@@ -45,7 +45,7 @@ class Play:
         return held
 
     def send(self, *waits: Sequence[Demand]) -> Exchange:
-        exchange = self.purse.compose(waits, self.now)
+        exchange = self.purse.compose([(wait, 1) for wait in waits], self.now)
         self.sent.append(exchange)
         return exchange
 
