@@ -14,6 +14,7 @@ Pure: every method is given `now`, on this process's monotonic clock. Bounded by
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from helixflow.limits.counters import Measure, measure_of
 from helixflow.limits.exchange import ASKS_MAX, Demand, Entry, Exchange, Held, Wish
@@ -158,7 +159,7 @@ class Purse:
         self._number += 1
         exchange = Exchange(self._number, self._acked, now)
         asked = self._ask_for(wishes, exchange, now)
-        self._ask_in_background(exchange, asked, now)
+        self._ask_in_background(exchange)
         for held in looks:
             if held not in asked:
                 look = held.look() if isinstance(held, Slots) else held.ask(0, 0, 0, 0.0, ())
@@ -240,34 +241,32 @@ class Purse:
         exchange.ends += said
         return tuple(end for _, end in said)
 
-    def _ask_in_background(self, exchange: Exchange, asked: dict[Held, int], now: float) -> None:
+    def _ask_in_background(self, exchange: Exchange) -> None:
         """Ends, levels and renewals, a group per organization; standbys in groups of their own."""
-        room = ASKS_MAX - exchange.asks
+        room = max(0, ASKS_MAX - exchange.asks)
         groups: dict[str, list[Entry]] = {}
-        for held in list(self._to_say | self._to_renew):
-            if room <= 0:
-                break
+        due: list[Held] = list(islice(self._to_say, room))
+        due += islice(
+            (held for held in self._to_renew if held not in self._to_say), room - len(due)
+        )
+        for held in due:
             self._to_say.pop(held, None)
-            renew = isinstance(held, Holding) and held in self._to_renew
-            if isinstance(held, Holding):
-                self._to_renew.pop(held, None)
-            if held in asked:
-                continue
-            if isinstance(held, Slots):
-                ask = held.state()
-            elif renew and not held.asking:
-                ask = self._lease_ask(held, 0, 0, exchange)
-            elif held.tell:
-                ask = held.ask(0, 0, 0, 0.0, self._ends(held, exchange))
-            else:
-                continue
-            groups.setdefault(held.id.organization, []).append(Entry(held, ask))
-            room -= 1
+            ask = held.state() if isinstance(held, Slots) else self._news(held, exchange)
+            if ask is not None:
+                groups.setdefault(held.id.organization, []).append(Entry(held, ask))
         exchange.entries += groups.values()
-        self._ask_for_standbys(exchange, room)
+        self._ask_for_standbys(exchange, room - len(due))
+
+    def _news(self, held: Holding, exchange: Exchange) -> Ask | None:
+        """What is to be said about a counter with a window; None where there is nothing (more)."""
+        renew = held in self._to_renew and not held.asking
+        self._to_renew.pop(held, None)
+        if renew:
+            return self._lease_ask(held, 0, 0, exchange)
+        return held.ask(0, 0, 0, 0.0, self._ends(held, exchange)) if held.tell else None
 
     def _ask_for_standbys(self, exchange: Exchange, room: int) -> None:
-        for held in list(self._to_stand_by)[: max(0, room)]:
+        for held in list(islice(self._to_stand_by, room)):
             del self._to_stand_by[held]
             self._lease_number += 1
             held.asking = True

@@ -358,19 +358,35 @@ async def test_a_caller_whose_counters_were_forgotten_is_known_again() -> None:
 
 
 async def test_who_waits_while_its_counters_are_forgotten_is_measured_again() -> None:
-    bench = Bench()
+    bench = Bench(LimitsSettings(held_max=2))
     ledger, principal = bench.ledger(), caller(quota(RPM, 1_000))
     bench.store.held.clear()
-    other = asyncio.create_task(reserve(ledger, caller(quota(RPM, 5, Scope.KEY))))
+    first = asyncio.create_task(reserve(ledger, caller(quota(RPM, 5, Scope.KEY))))
     await until(lambda: bench.store.exchanges == 1)
-    waiting = asyncio.create_task(reserve(ledger, principal))
-    await until(lambda: len(ledger._waiting) == 2)
-    bench.clock.advance(200.0)
+    waiting = [asyncio.create_task(reserve(ledger, principal)) for _ in range(3)]
+    await until(lambda: len(ledger._waiting) == 4)
+    bench.clock.advance(61.0)
     ledger._purse.tick(bench.clock.monotonic())
+    assert len(ledger._purse) == 1
+    waiting[0].cancel()
     bench.store.held.set()
-    await asyncio.gather(other, waiting)
+    results = await asyncio.gather(first, *waiting, return_exceptions=True)
+    kinds = [type(result) for result in results]
+    assert kinds == [Reserved, asyncio.CancelledError, Reserved, Reserved]
+
+
+async def test_who_waits_while_its_counters_are_forgotten_for_others_is_refused() -> None:
+    bench = Bench(LimitsSettings(held_max=2))
+    ledger = bench.ledger()
     bench.store.held.clear()
-    again = asyncio.create_task(reserve(ledger, caller(quota(RPM, 5, Scope.KEY), key="key_2")))
-    await until(lambda: bool(ledger._waiting))
+    first = asyncio.create_task(reserve(ledger, caller(quota(RPM, 5, Scope.KEY))))
+    await until(lambda: bench.store.exchanges == 1)
+    waiting = asyncio.create_task(refused(ledger, caller(quota(RPM, 1_000))))
+    await until(lambda: len(ledger._waiting) == 2)
+    bench.clock.advance(61.0)
+    ledger._purse.tick(bench.clock.monotonic())
+    other = asyncio.create_task(reserve(ledger, caller(quota(RPM, 9, Scope.KEY), key="key_2")))
+    await until(lambda: len(ledger._waiting) == 3)
     bench.store.held.set()
-    await again
+    assert isinstance(await waiting, Overloaded)
+    await asyncio.gather(first, other)
