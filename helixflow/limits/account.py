@@ -19,7 +19,7 @@ from helixflow.limits.ports import TOMBSTONE_S, Ask
 from helixflow.limits.sizing import Lives, lease_amount
 from helixflow.limits.window import Window
 
-ENDED_MAX = 65_536
+ENDED_MAX = 16_384
 """Ended leases that one counter remembers; of more, the oldest stay as they are booked."""
 
 LeaseKey: TypeAlias = tuple[str, int]

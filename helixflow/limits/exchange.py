@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -12,6 +13,9 @@ from helixflow.limits.slots import Slots
 Held: TypeAlias = Holding | Slots
 Demand: TypeAlias = tuple[Held, int]
 """A counter, and how much of it is to be taken (one, of slots)."""
+
+Wish: TypeAlias = tuple[Sequence[Demand], int]
+"""What a request would take, and how many there are that would take about the same."""
 
 ASKS_MAX = 1_024
 """Asks in one exchange; what is over waits for the next."""

@@ -167,8 +167,7 @@ class Journal:
         self._segments.mark(self._generation)
         numbers = self._segments.numbers()
         self._number = max(numbers, default=0) + 1
-        self._segments.write_to(self._number, 0)
-        self._open_record(book, at, date, whole=True)
+        self._segments.begin(self._number, self._head(book, at, date, whole=True))
         self._segments.remove_before(self._number)
         return book, offset
 
@@ -249,24 +248,20 @@ class Journal:
         self._number = replayed.number
         self._segments.write_to(self._number, replayed.size_bytes)
         self._uncopied = None if replayed.whole else dict.fromkeys(book.ids())
-        self._open_record(book, at, date, whole=False)
+        self._segments.append(self._head(book, at, date, whole=False))
         return self._offset
 
-    def _open_record(self, book: Book, at: float, date: float, *, whole: bool) -> None:
+    def _head(self, book: Book, at: float, date: float, *, whole: bool) -> bytes:
+        """What a segment begins with, and what is written when it is opened again."""
         head = ["open", _VERSION, self._generation, self._boot, at, date, self._offset]
-        self._segments.append(_encode([*head, book.lost_at, book.shaken_at, book.holders(), whole]))
+        return _encode([*head, book.lost_at, book.shaken_at, book.holders(), whole])
 
     # Following one segment by the next.
 
     def _follow(self, book: Book, at: float, date: float) -> None:
-        before, size_bytes = self._number, self._segments.size_bytes
-        self._segments.write_to(before + 1, 0)
-        try:
-            self._open_record(book, at, date, whole=False)
-        except OSError:
-            self._segments.write_to(before, size_bytes)
-            raise
-        self._number, self._copied_bytes = before + 1, 0
+        head = self._head(book, at, date, whole=False)
+        self._segments.begin(self._number + 1, head)
+        self._number, self._copied_bytes = self._number + 1, 0
         self._uncopied = dict.fromkeys(book.ids())
 
     def _copy(self, book: Book, at: float, date: float, bytes_min: int) -> None:

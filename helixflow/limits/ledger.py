@@ -27,13 +27,14 @@ from helixflow.inference.model_spec import ModelSpec
 from helixflow.inference.principal import Principal
 from helixflow.inference.request import ParsedBody
 from helixflow.limits.counters import lines_for
-from helixflow.limits.exchange import Demand, Exchange, Held
+from helixflow.limits.exchange import Exchange, Held
 from helixflow.limits.headers import Headers
 from helixflow.limits.ports import CounterId, Grant, Lender, LimitStoreAway, LimitView
 from helixflow.limits.purse import Purse
 from helixflow.limits.refusals import quota_exceeded, store_away, too_many_waiting
 from helixflow.limits.till import Request, Reserved, Till
 from helixflow.limits.views import view_of
+from helixflow.limits.waiting import Wait, Waiting
 from helixflow.settings import LimitsSettings
 from helixflow.signals import Metric, Signals
 
@@ -44,23 +45,6 @@ _SOON_S = 0.02
 
 _PROBES_S = (0.1, 0.2, 0.5)
 _CLOSE_EXCHANGES_MAX = 16
-
-
-class _Wait:
-    """A request that waits for an exchange."""
-
-    __slots__ = ("answer", "request")
-
-    def __init__(self, request: Request) -> None:
-        self.request = request
-        self.answer: asyncio.Future[Reserved] = asyncio.get_running_loop().create_future()
-
-    def forsake(self) -> None:
-        """Nobody waits any more: what was taken meanwhile goes back."""
-        if self.answer.cancel() or self.answer.cancelled():
-            return
-        if self.answer.exception() is None:
-            self.answer.result().cancel()
 
 
 class Ledger:
@@ -92,7 +76,7 @@ class Ledger:
         self._wait_s = wait_s
         self._purse = Purse(settings)
         self._till = Till(self._purse, clock, settings.held_max, self._nudge)
-        self._waits: dict[_Wait, None] = {}
+        self._waiting = Waiting()
         self._looks: dict[Held, None] = {}
         self._lookers: list[asyncio.Future[None]] = []
         self._task: asyncio.Task[None] | None = None
@@ -170,10 +154,10 @@ class Ledger:
             raise refused
 
     async def _wait(self, request: Request) -> Reserved:
-        if len(self._waits) >= self._settings.waiters_max:
+        if len(self._waiting) >= self._settings.waiters_max:
             raise too_many_waiting()
-        wait = _Wait(request)
-        self._waits[wait] = None
+        wait = Wait(request)
+        self._waiting.add(wait)
         self._start()
         try:
             async with asyncio.timeout(self._wait_s):
@@ -185,7 +169,7 @@ class Ledger:
             wait.forsake()
             raise
         finally:
-            self._waits.pop(wait, None)
+            self._waiting.remove(wait)
 
     # Exchanging: one at a time, by one task, which ends when there is nothing to say.
 
@@ -204,11 +188,11 @@ class Ledger:
         """Admit nothing more, and give back what no request uses, as far as the store hears it."""
         self._closed = True
         await self._stop()
+        self._waiting.serve(self._decide)
         self._purse.give_all_back()
         for _ in range(_CLOSE_EXCHANGES_MAX):
             if not self._purse.has_news or not await self._exchange():
                 break
-        self._serve()
 
     async def _stop(self) -> None:
         if self._timer is not None:
@@ -245,7 +229,7 @@ class Ledger:
     async def _drive(self) -> None:
         try:
             while await self._exchange():
-                if not (self._waits or self._lookers or self._due or self._purse.urgent):
+                if not (self._waiting or self._lookers or self._due or self._purse.urgent):
                     return
         finally:
             self._task = None
@@ -260,25 +244,15 @@ class Ledger:
         if probing:
             exchange = self._purse.probe(now)
         else:
-            exchange = self._purse.compose(self._waiting(), now, looks)
+            exchange = self._purse.compose(self._waiting.wishes(self._till.current), now, looks)
         try:
             answered = await self._send(exchange)
         finally:
             for looker in lookers:
                 if not looker.done():
                     looker.set_result(None)
-        self._serve()
+        self._waiting.serve(self._decide)
         return answered
-
-    def _waiting(self) -> list[Sequence[Demand]]:
-        """What is waited for; who cannot be measured any more is refused."""
-        for wait in [each for each in self._waits if not each.answer.done()]:
-            try:
-                wait.request = self._till.current(wait.request)
-            except Refused as refused:
-                wait.answer.set_exception(refused)
-                del self._waits[wait]
-        return [wait.request.demands for wait in self._waits if not wait.answer.done()]
 
     async def _send(self, exchange: Exchange) -> bool:
         """Exchange with the store, and take over what it says; False where there is no answer."""
@@ -303,21 +277,6 @@ class Ledger:
         self._purse.apply(exchange, answer, self._clock.monotonic())
         self._came_back()
         return True
-
-    def _serve(self) -> None:
-        """Decide for those who wait; who can neither be admitted nor be refused waits on."""
-        for wait in list(self._waits):
-            if wait.answer.done():
-                continue
-            try:
-                reserved = self._decide(wait.request)
-            except Refused as refused:
-                wait.answer.set_exception(refused)
-            else:
-                if reserved is None:
-                    continue
-                wait.answer.set_result(reserved)
-            del self._waits[wait]
 
     async def _look(self, held: Sequence[Held]) -> None:
         """Ask for news of counters."""

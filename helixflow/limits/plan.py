@@ -18,7 +18,7 @@ from helixflow.limits.exchange import Demand, Held
 from helixflow.limits.purse import Purse
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Plan:
     """Attributes: whose it is; what is held of each of its counters, and whether that is hard."""
 

@@ -14,9 +14,10 @@ Pure: every method is given `now`, on this process's monotonic clock. Bounded by
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from helixflow.limits.counters import Measure, measure_of
-from helixflow.limits.exchange import ASKS_MAX, Demand, Entry, Exchange, Held
+from helixflow.limits.exchange import ASKS_MAX, Demand, Entry, Exchange, Held, Wish
 from helixflow.limits.holding import Holding, Lease
 from helixflow.limits.ports import Ask, CounterId, End, Grant
 from helixflow.limits.sizing import Lives
@@ -110,6 +111,8 @@ class Purse:
             if lease.spent <= lease.amount or holding.lease is not lease:
                 return
             holding.retire()  # debt: it is said with the lease's end
+        elif by < 0:
+            holding.refused_until = 0.0  # what comes back can be had
         holding.tell[lease.number] = lease
         self._to_say[holding] = None
 
@@ -145,9 +148,7 @@ class Purse:
 
     # Exchanging.
 
-    def compose(
-        self, waits: Iterable[Sequence[Demand]], now: float, looks: Iterable[Held] = ()
-    ) -> Exchange:
+    def compose(self, wishes: Iterable[Wish], now: float, looks: Iterable[Held] = ()) -> Exchange:
         """What is to be said: for those who wait, to look, and in the background.
 
         Every exchange that is composed ends by `apply` or `lose`, before the next one.
@@ -157,8 +158,8 @@ class Purse:
         self.urgent = self.soon = False
         self._number += 1
         exchange = Exchange(self._number, self._acked, now)
-        asked = self._ask_for(waits, exchange, now)
-        self._ask_in_background(exchange, asked, now)
+        asked = self._ask_for(wishes, exchange, now)
+        self._ask_in_background(exchange)
         for held in looks:
             if held not in asked:
                 look = held.look() if isinstance(held, Slots) else held.ask(0, 0, 0, 0.0, ())
@@ -199,18 +200,16 @@ class Purse:
                 if ask.lease:
                     held.dead(ask.lease, now)
 
-    def _ask_for(
-        self, waits: Iterable[Sequence[Demand]], exchange: Exchange, now: float
-    ) -> dict[Held, int]:
+    def _ask_for(self, wishes: Iterable[Wish], exchange: Exchange, now: float) -> dict[Held, int]:
         """Groups for those who wait; returns what all of them together lack of each counter."""
         totals: dict[Held, int] = {}
         groups: list[list[Demand]] = []
         asks = 0
-        for demands in waits:
+        for demands, count in wishes:
             lacking = [demand for demand in demands if self.lacks(demand, now)]
             fresh = [demand for demand in lacking if demand[0] not in totals]
             for held, amount in lacking:
-                totals[held] = totals.get(held, 0) + amount
+                totals[held] = totals.get(held, 0) + amount * count
             if fresh:
                 groups.append(fresh)
                 asks += len(fresh)
@@ -242,34 +241,32 @@ class Purse:
         exchange.ends += said
         return tuple(end for _, end in said)
 
-    def _ask_in_background(self, exchange: Exchange, asked: dict[Held, int], now: float) -> None:
+    def _ask_in_background(self, exchange: Exchange) -> None:
         """Ends, levels and renewals, a group per organization; standbys in groups of their own."""
-        room = ASKS_MAX - exchange.asks
+        room = max(0, ASKS_MAX - exchange.asks)
         groups: dict[str, list[Entry]] = {}
-        for held in list(self._to_say | self._to_renew):
-            if room <= 0:
-                break
+        due: list[Held] = list(islice(self._to_say, room))
+        due += islice(
+            (held for held in self._to_renew if held not in self._to_say), room - len(due)
+        )
+        for held in due:
             self._to_say.pop(held, None)
-            renew = isinstance(held, Holding) and held in self._to_renew
-            if isinstance(held, Holding):
-                self._to_renew.pop(held, None)
-            if held in asked:
-                continue
-            if isinstance(held, Slots):
-                ask = held.state()
-            elif renew and not held.asking:
-                ask = self._lease_ask(held, 0, 0, exchange)
-            elif held.tell:
-                ask = held.ask(0, 0, 0, 0.0, self._ends(held, exchange))
-            else:
-                continue
-            groups.setdefault(held.id.organization, []).append(Entry(held, ask))
-            room -= 1
+            ask = held.state() if isinstance(held, Slots) else self._news(held, exchange)
+            if ask is not None:
+                groups.setdefault(held.id.organization, []).append(Entry(held, ask))
         exchange.entries += groups.values()
-        self._ask_for_standbys(exchange, room)
+        self._ask_for_standbys(exchange, room - len(due))
+
+    def _news(self, held: Holding, exchange: Exchange) -> Ask | None:
+        """What is to be said about a counter with a window; None where there is nothing (more)."""
+        renew = held in self._to_renew and not held.asking
+        self._to_renew.pop(held, None)
+        if renew:
+            return self._lease_ask(held, 0, 0, exchange)
+        return held.ask(0, 0, 0, 0.0, self._ends(held, exchange)) if held.tell else None
 
     def _ask_for_standbys(self, exchange: Exchange, room: int) -> None:
-        for held in list(self._to_stand_by)[: max(0, room)]:
+        for held in list(islice(self._to_stand_by, room)):
             del self._to_stand_by[held]
             self._lease_number += 1
             held.asking = True
@@ -324,14 +321,14 @@ class Purse:
                 self._to_say[held] = None  # stated again, in case the store forgot
             else:
                 self._let_go(held)
-            self._drop_or_check(held, now + self._settings.silent_s)
+            self._drop_or_check(held, now + self._settings.silent_s, busy=busy)
             return
         self._end_what_is_over(held, now)
         if busy:
             self._renew(held, now)
         else:
             self._let_go(held)
-        self._drop_or_check(held, self._next_look(held, now))
+        self._drop_or_check(held, self._next_look(held, now), busy=busy)
 
     def _end_what_is_over(self, held: Holding, now: float) -> None:
         if held.lease is not None and held.lease.until <= now:
@@ -379,8 +376,8 @@ class Purse:
             held.check_at = second
             self._checks.setdefault(second, []).append(held)
 
-    def _drop_or_check(self, held: Held, at: float) -> None:
-        if held.idle and held not in self._to_say and held.used_at + _NEAR_IDLE_S <= at:
+    def _drop_or_check(self, held: Held, at: float, *, busy: bool) -> None:
+        if held.idle and not busy and held not in self._to_say:
             held.gone = True
             del self._held[held.id]
         else:

@@ -72,11 +72,14 @@ class Segments:
         """Where a segment is."""
         return self._folder / f"{number:08d}{_SUFFIX}"
 
+    def begin(self, number: int, payload: bytes) -> None:
+        """Write a segment's first frame, and to that segment from here on. Raises OSError."""
+        self.path(number).write_bytes(frame(payload))
+        self.write_to(number, len(frame(payload)))
+
     def write_to(self, number: int, size_bytes: int) -> None:
-        """Go on writing to a segment, whose first `size_bytes` are good; 0 begins it."""
-        file = os.open(
-            self.path(number), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
-        )
+        """Go on writing to a segment, of which the first `size_bytes` are good."""
+        file = os.open(self.path(number), os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         os.ftruncate(file, size_bytes)
         if self._file is not None:
             os.close(self._file)

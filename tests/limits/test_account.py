@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from helixflow.ids import OrganizationId
-from helixflow.limits.account import Account
+from helixflow.limits.account import ENDED_MAX, Account
 from helixflow.limits.ports import TOMBSTONE_S, Ask, CounterId
 from helixflow.limits.sizing import Lives
 
@@ -113,3 +113,12 @@ def test_a_counter_is_what_its_snapshot_says() -> None:
     again.load(account_.dump())
     assert again.dump() == account_.dump()
     assert again.used(3.0) == account_.used(3.0) == 43
+
+
+def test_only_so_many_ended_leases_are_remembered() -> None:
+    account_ = account()
+    for number in range(ENDED_MAX + 2):
+        end(account_, number, 1, 0.0)
+    end(account_, 0, 0, 0.0)
+    end(account_, ENDED_MAX + 1, 0, 0.0)
+    assert account_.used(0.0) == ENDED_MAX + 1

@@ -46,6 +46,10 @@ class Opened:
         self.journal.append(self.book, self.at, self.date, "h", self.number, changes)
         return grants[0][0].remaining
 
+    def take_often(self, times: int) -> None:
+        for _ in range(times):
+            self.take()
+
     def left(self, scope: str = "organization", name: str = "requests_per_hour") -> int:
         self.number += 1
         ask = Ask(counter(scope, name), 1_000)
@@ -195,6 +199,34 @@ def test_a_following_segment_that_is_not_whole_yet_needs_the_one_before(tmp_path
     assert listed(Opened(tmp_path).state()) == before
 
 
+def test_a_following_segment_that_cannot_be_begun_is_tried_again(tmp_path: Path) -> None:
+    first = Opened(tmp_path)
+    obstacle = tmp_path / "00000002.journal"
+    obstacle.mkdir()
+    with pytest.raises(IsADirectoryError):
+        first.take_often(500)
+    obstacle.rmdir()
+    first.take_often(20)
+    before = listed(first.state())
+    first.journal.close()
+    assert obstacle.exists()
+    assert listed(Opened(tmp_path).state()) == before
+
+
+def test_damage_in_a_segment_that_is_not_the_last_is_a_loss_too(tmp_path: Path) -> None:
+    first = Opened(tmp_path)
+    while len(list(tmp_path.glob("*.journal"))) < 2:
+        first.take(1, f"key={first.number}")
+    first.journal.close()
+    data = min(tmp_path.glob("*.journal")).read_bytes()
+    min(tmp_path.glob("*.journal")).write_bytes(data[:-3])
+    second = Opened(tmp_path)
+    assert second.book.lost_at is not None
+    second.journal.close()
+    min(tmp_path.glob("*.journal")).write_bytes(b"")
+    assert Opened(tmp_path).book.lost_at is not None
+
+
 def test_a_counter_that_was_noted_is_known(tmp_path: Path) -> None:
     first = Opened(tmp_path)
     first.take(10)
@@ -217,8 +249,7 @@ def test_a_write_that_fails_leaves_no_half_frame(tmp_path: Path) -> None:
     segments = Segments(tmp_path)
     segments.lock()
     segments.lock()  # it has it already
-    segments.write_to(1, 0)
-    segments.append(b"one")
+    segments.begin(1, b"one")
     read_end, write_end = os.pipe()
     os.close(read_end)
     good, segments._file = segments._file, write_end  # a file that cannot be written

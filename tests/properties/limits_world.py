@@ -197,7 +197,7 @@ class World:
     def send(self, holder: Holder) -> None:
         """Say what there is to say."""
         holder.waiting = [holder.till.current(request) for request in holder.waiting]
-        waits = [request.demands for request in holder.waiting]
+        waits = [(request.demands, 1) for request in holder.waiting]
         exchange = holder.purse.compose(waits, self.clock.monotonic())
         holder.exchange, holder.groups = exchange, exchange.groups
         holder.answer, holder.processed = None, False
