@@ -31,6 +31,7 @@ from benchmarks.scenarios.identity import (
 from benchmarks.scenarios.ports import Scenario
 from benchmarks.scenarios.real_model import llm_peers, real_model
 from benchmarks.scenarios.start import start
+from benchmarks.scenarios.telemetry import TELEMETRY, telemetry
 from benchmarks.settings import CHECK, FULL, QUICK, RESULTS, Depth
 
 SCENARIOS: dict[str, Callable[[Depth], Scenario]] = {
@@ -43,11 +44,12 @@ SCENARIOS: dict[str, Callable[[Depth], Scenario]] = {
     CPU: warm_requests,
     KEYS: cold_keys,
     REVOCATION: revocation,
+    TELEMETRY: telemetry,
 }
 GROUPS = {"identity": IDENTITY}
 """Several scenarios under one name."""
 # Every visit of real_model is a start too, so that `start` alone is only for a quick look.
-_DEFAULT = ("ceiling", "gateway", "real_model")
+_DEFAULT = ("ceiling", "gateway", "real_model", TELEMETRY)
 
 
 def main(arguments: list[str] | None = None) -> int:

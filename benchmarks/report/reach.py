@@ -70,6 +70,7 @@ def goals(run: Run) -> list[Goal]:
         *found,
         Goal("from start to the first token", 60.0, "s", first_token(run), at_least=False),
         *_identity(run),
+        *_telemetry(run),
     ]
 
 
@@ -93,6 +94,17 @@ def _identity(run: Run) -> Iterator[Goal]:
         yield Goal(what, 1.25, "x", flat, at_least=False)
     last = figure(run.series("identity_revocation", OURS, "revoke", "revoked_max_ms"))
     yield Goal("a revoked key is refused everywhere", 1000.0, "ms", last, at_least=False)
+
+
+def _telemetry(run: Run) -> Iterator[Goal]:
+    for name, what, target in (
+        ("added_us", "CPU added by telemetry to a request", 60.0),
+        ("added_chunk_us", "CPU added by telemetry to a chunk", 2.0),
+    ):
+        measured = figure(run.series("telemetry", OURS, "recording", name))
+        yield Goal(what, target, "µs", measured, at_least=False)
+    pace = figure(run.series("telemetry", OURS, "hub_files", "events_per_s"))
+    yield Goal("events through the hub into files", 5000.0, "/s", pace)
 
 
 def _stores(run: Run, system: str) -> tuple[str, str]:
