@@ -7,8 +7,9 @@ from helixflow.testing.signals import RecordingSignals
 
 
 def test_a_metrics_name_ends_with_its_unit() -> None:
+    units = "total|seconds|bytes|requests|sequences"
     for metric in Metric:
-        assert re.fullmatch(r"helixflow_[a-z_]+_(total|seconds|bytes)", metric.value)
+        assert re.fullmatch(rf"helixflow_[a-z_]+_({units})", metric.value)
 
 
 _EVENT = Event(EventKind.REQUEST_ENDED, 1.0, "req_1", {"model": "echo-1"})
