@@ -13,8 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from helixflow.telemetry.unread import UnreadMetrics
-
 from benchmarks.load.outcome import Outcome
 from benchmarks.scenarios.ports import Probed
 from benchmarks.systems.ports import Running
@@ -26,6 +24,7 @@ from helixflow.signals import Event, EventKind
 from helixflow.telemetry.dead_letters import DeadLetters
 from helixflow.telemetry.jsonl import JsonlSink
 from helixflow.telemetry.ports import Sink
+from helixflow.telemetry.prometheus import PrometheusRegistry
 from helixflow.telemetry.station import Station
 from helixflow.telemetry.wire import VERSION, encode_event, join
 
@@ -64,7 +63,7 @@ class HubPace:
         settings, clock = HubSettings(), SystemClock()
         station = Station(
             sinks=self.sinks(folder),
-            metrics=UnreadMetrics(),
+            metrics=PrometheusRegistry(),
             operations=[],
             letters=DeadLetters(folder / "dead", settings.dead_letter_bytes_max),
             settings=settings,

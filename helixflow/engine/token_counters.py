@@ -12,22 +12,22 @@ larger of the longest prompt's cost and the cost of all tokens that the running 
 (Theorem 4.4), over the smaller of the two weights.
 
 Two things differ from the paper. A prompt's length is an estimate until the engine has read it:
-what was charged too much is given back then, which widens the bound by at most four times what all
-running requests are overestimated by. And counters are read when they decide something, not at
-every token: once the prompts are known they only grow, so that one which is the least before and
-after it is read is the least of all.
+the estimate makes its tenant wait, but lifts nobody, and the truth takes its place; this widens the
+bound by at most twice what the unread prompts of a batch are estimated at. And counters are read
+when they decide something, not at every token: what is known of them only grows, so that one which
+is the least before and after it is read is the least of all.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from operator import attrgetter
+from typing import Any
 
 from helixflow.engine.place import Place, Read
 from helixflow.inference.usage import Usage
 
 _IDLE_MAX = 1024
-_rank = attrgetter("rank")
 
 
 @dataclass(eq=False, slots=True)
@@ -35,12 +35,14 @@ class Account:
     """A tenant's.
 
     Attributes:
-        counter: what it was served, in units.
+        served: what it was served as far as that is known, in units. Never less than it was.
+        pending: prompts that are paid by estimate, and not read yet.
         waiting, running: its places, the oldest first.
     """
 
     tenant: str
-    counter: int = 0
+    served: int = 0
+    pending: int = 0
     waiting: dict[Place, None] = field(default_factory=dict)
     running: dict[Place, None] = field(default_factory=dict)
 
@@ -49,10 +51,14 @@ class Account:
         """Who waits longest."""
         return next(iter(self.waiting))
 
-    @property
-    def rank(self) -> tuple[int, int]:
-        """The least is next; among equals, who has waited longest."""
-        return self.counter, self.first.turn
+
+def _rank(account: Account) -> tuple[int, int]:
+    """The least is next; among equals, who has waited longest."""
+    return account.served + account.pending, account.first.turn
+
+
+def _served(account: Account) -> int:
+    return account.served
 
 
 class TokenCounters:
@@ -87,8 +93,8 @@ class TokenCounters:
 
     @property
     def counters(self) -> dict[str, int]:
-        """What each tenant that is remembered was served, as of the last decision, in units."""
-        return {account.tenant: account.counter for account in self._accounts.values()}
+        """The counter of each tenant that is remembered, as of the last decision, in units."""
+        return {each.tenant: each.served + each.pending for each in self._accounts.values()}
 
     def join(self, place: Place) -> None:
         """A request comes to wait."""
@@ -103,14 +109,14 @@ class TokenCounters:
 
     def head(self) -> Place:
         """Whose turn it is. Somebody must wait."""
-        return self._least().first
+        return self._least(_rank).first
 
     def begin(self, place: Place) -> None:
         """A request that waits is dispatched: its prompt is paid."""
         account = self._accounts[place.tenant]
         self._unqueue(account, place)
         account.running[place] = None
-        account.counter += place.prompt * place.input_cost
+        account.pending += place.prompt * place.input_cost
         self._unread[place] = None
 
     def drop(self, place: Place) -> None:
@@ -123,33 +129,31 @@ class TokenCounters:
         """A running request is over: what it used is paid in full."""
         account = self._accounts[place.tenant]
         del account.running[place]
-        self._unread.pop(place, None)
-        _bill(account, place, self._read(place.request_id))
+        self._bill(account, place, self._read(place.request_id))
         self._rest(account)
 
     def _lift(self, account: Account) -> None:
         self._refresh(account)
         if self._waiting:
-            level = self._least().counter
+            level = self._least(_served).served
         elif self._last is not None and self._last is not account:
             self._refresh(self._last)
-            level = self._last.counter
+            level = self._last.served
         else:
             level = 0
         self._floor = max(self._floor, level)
-        account.counter = max(account.counter, self._floor)
+        account.served = max(account.served, self._floor)
 
-    def _least(self) -> Account:
-        """The account whose turn it is, by counters as they are at this moment."""
+    def _least(self, key: Callable[[Account], Any]) -> Account:
+        """The least of those who wait, by counters as they are at this moment."""
         if len(self._waiting) > 1:
             for place in [*self._unread]:
                 self._charge(self._accounts[place.tenant], place)
         while True:
-            least = min(self._waiting.values(), key=_rank)
-            before = least.counter
+            least = min(self._waiting.values(), key=key)
+            before = least.served
             self._refresh(least)
-            if least.counter == before or len(self._waiting) == 1:
-                self._floor = max(self._floor, least.counter)
+            if least.served == before or len(self._waiting) == 1:
                 return least
 
     def _refresh(self, account: Account) -> None:
@@ -159,8 +163,17 @@ class TokenCounters:
     def _charge(self, account: Account, place: Place) -> None:
         used = self._read(place.request_id)
         if used.total_tokens:
-            self._unread.pop(place, None)
-            _bill(account, place, used)
+            self._bill(account, place, used)
+
+    def _bill(self, account: Account, place: Place, used: Usage) -> None:
+        """Charge what a request used beyond what it has paid."""
+        if place in self._unread:
+            del self._unread[place]
+            account.pending -= place.prompt * place.input_cost
+            place.prompt = 0
+        read, written = used.prompt_tokens - place.prompt, used.completion_tokens - place.written
+        account.served += read * place.input_cost + written * place.output_cost
+        place.prompt, place.written = used.prompt_tokens, used.completion_tokens
 
     def _unqueue(self, account: Account, place: Place) -> None:
         del account.waiting[place]
@@ -172,7 +185,7 @@ class TokenCounters:
         """Forget a tenant that has no request and is not ahead of the others."""
         if account.waiting or account.running:
             return
-        if account.counter <= self._floor:
+        if account.served <= self._floor:
             del self._accounts[account.tenant]
             return
         self._idle[account.tenant] = account
@@ -180,17 +193,10 @@ class TokenCounters:
             self._forget()
 
     def _forget(self) -> None:
-        ahead = [each for each in self._idle.values() if each.counter > self._floor]
-        ahead.sort(key=lambda account: account.counter, reverse=True)
+        ahead = [each for each in self._idle.values() if each.served > self._floor]
+        ahead.sort(key=_served, reverse=True)
         kept = ahead[: self._idle_max // 2]
         for tenant in self._idle:
             del self._accounts[tenant]
         self._idle = {account.tenant: account for account in kept}
         self._accounts.update(self._idle)
-
-
-def _bill(account: Account, place: Place, used: Usage) -> None:
-    """Charge what a request used beyond what it has paid, and give back what it paid too much."""
-    read, written = used.prompt_tokens - place.prompt, used.completion_tokens - place.written
-    account.counter += read * place.input_cost + written * place.output_cost
-    place.prompt, place.written = used.prompt_tokens, used.completion_tokens

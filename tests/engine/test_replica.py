@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -201,6 +202,25 @@ async def test_the_sidecar_tells_the_load_of_the_replica() -> None:
     engine.loaded = Load(5, 2, 0.5)
     [frame] = await answers(ModelReplica(SPEC, engine), ask())
     assert side_of(frame).load == Load(5, 2, 0.5)
+
+
+async def test_it_knows_what_it_runs_or_has_waiting_for_each_holder() -> None:
+    forever = asyncio.Event()
+    replica = ModelReplica(SPEC, ScriptedEngine(forever.wait, END))
+    running = asyncio.create_task(answers(replica, replace(ask(), holder="ing_1")))
+    await settle()
+    waiting = asyncio.create_task(answers(replica, replace(ask(), holder="ing_2")))
+    await settle()
+    assert [replica.held(holder) for holder in ("ing_1", "ing_2", "ing_3")] == [1, 1, 0]
+    [frame] = await answers(replica, replace(ask(), holder="ing_1"))
+    assert refused(frame).reason is Refusal.OVERLOADED
+    assert replica.held("ing_1") == 1
+    waiting.cancel()
+    await settle()
+    assert replica.held("ing_2") == 0
+    forever.set()
+    await running
+    assert replica.held("ing_1") == 0
 
 
 async def test_life_and_health_are_the_engines() -> None:

@@ -1,10 +1,19 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from helixflow.inference.principal import Principal
-from helixflow.inference.quota import LimitName, Quota, Scope, ServiceClass, Share, holding
+from helixflow.inference.quota import (
+    BY_URGENCY,
+    LimitName,
+    Quota,
+    Scope,
+    ServiceClass,
+    Share,
+    holding,
+)
 from helixflow.testing import values
 
 PER_MODEL = (Scope.MODEL, Scope.PROJECT)
@@ -59,3 +68,38 @@ def test_of_each_name_and_use_one_quota_holds(quotas: list[Quota], model: str) -
         assert one.model == model or all(
             other.model != model or other.name != one.name for other in quotas
         )
+
+
+BATCH, STANDARD = ServiceClass.BATCH, ServiceClass.STANDARD
+INTERACTIVE, CRITICAL = ServiceClass.INTERACTIVE, ServiceClass.CRITICAL
+
+
+@pytest.mark.parametrize(
+    ("share", "tier", "made"),
+    [
+        (STANDARD, "", STANDARD),
+        (CRITICAL, "auto", CRITICAL),
+        (INTERACTIVE, "default", INTERACTIVE),
+        (CRITICAL, "flex", BATCH),
+        (BATCH, "flex", BATCH),
+        (CRITICAL, "priority", INTERACTIVE),
+        (INTERACTIVE, "priority", INTERACTIVE),
+        (STANDARD, "priority", STANDARD),
+        (BATCH, "priority", BATCH),
+        (STANDARD, "scale", STANDARD),
+    ],
+)
+def test_a_tier_chooses_a_class_within_the_share(
+    share: ServiceClass, tier: str, made: ServiceClass
+) -> None:
+    assert Share(1.0, share).class_for(tier) is made
+
+
+@given(st.sampled_from(ServiceClass), st.text(max_size=10) | st.sampled_from(["flex", "priority"]))
+def test_a_client_can_only_lower_itself(share: ServiceClass, tier: str) -> None:
+    made = Share(1.0, share).class_for(tier)
+    assert BY_URGENCY.index(made) >= BY_URGENCY.index(share)
+
+
+def test_every_class_has_an_urgency() -> None:
+    assert sorted(BY_URGENCY) == sorted(ServiceClass)

@@ -195,15 +195,14 @@ class Fairness(RuleBasedStateMachine):
         for tenant in (one, other):
             weight = WEIGHTS[tenant]
             prompts = 1 if self.exact else self.slots
-            longest = PROMPT_MAX if self.exact else PROMPT_MAX + WRONG_MAX
-            whole += cost(1, weight) * prompts * longest
+            whole += cost(1, weight) * prompts * PROMPT_MAX
             whole += cost(2, weight) * self.slots * LENGTH_MAX
         if self.exact:
             most = 2 * UNIT * self.slots * (PROMPT_MAX + LENGTH_MAX)  # the paper's w_q M
             assert whole <= 2 * most / min(WEIGHTS[one], WEIGHTS[other])
             return whole
-        wrong = self.slots * (PROMPT_MAX + WRONG_MAX)
-        return whole + 4 * wrong * max(cost(1, WEIGHTS[one]), cost(1, WEIGHTS[other]))
+        unread = self.slots * (PROMPT_MAX + WRONG_MAX)
+        return whole + 2 * unread * max(cost(1, WEIGHTS[one]), cost(1, WEIGHTS[other]))
 
     @invariant()
     def slots_are_never_exceeded_and_the_reserve_is_kept(self) -> None:
@@ -308,10 +307,10 @@ def test_it_decides_as_the_papers_algorithm_although_it_forgets(
         if move == "arrive":
             place = Place(str(number), tenant, ServiceClass.STANDARD, prompt=prompt)
             engine.works[place.request_id] = Work(place, prompt, length)
-            comes = all(one.tenant != tenant for one in paper.queue)
+            comes_to_wait = all(one.tenant != tenant for one in paper.queue)
             paper.arrive(place)
             queue.join(place)
-            if comes:  # counters are read when they decide something, and only then
+            if comes_to_wait:  # otherwise its counter decides nothing, and is not read
                 assert counters.counters[tenant] == paper.counters[tenant]
         elif move == "step":
             running = [work for work in engine.works.values() if work.place.running]
