@@ -27,6 +27,7 @@ from helixflow.settings import LimitsSettings
 _NEAR_IDLE_S = 2.0
 _NEAR_CHECK_S = 1.0
 _ROOM = 64
+_AHEAD = 3
 _RATES = frozenset({Measure.REQUESTS, Measure.TOKENS})
 
 
@@ -345,10 +346,10 @@ class Purse:
             if held.tell:
                 self._to_say[held] = None
             return
-        ahead_s = self._settings.lease_far_s / 3
+        ahead_s = self._settings.lease_far_s / _AHEAD
         if held.lease is not None and held.lease.until - now <= ahead_s:
             self._to_renew[held] = None
-        if held.measure in _RATES:
+        if held.measure in _RATES and held.used_at + 2 * ahead_s > now:
             standby = held.standby
             if standby is None or standby.until - now <= self._settings.standby_s / 2:
                 self._to_stand_by[held] = None
@@ -368,7 +369,7 @@ class Purse:
             return now + self._settings.lease_s
         if not held.far:
             return now + _NEAR_CHECK_S
-        return max(now + _NEAR_CHECK_S, held.lease.until - self._settings.lease_far_s / 3)
+        return max(now + _NEAR_CHECK_S, held.lease.until - self._settings.lease_far_s / _AHEAD)
 
     def _check_later(self, held: Held, at: float) -> None:
         second = int(at) + 1
