@@ -20,7 +20,6 @@ from helixflow.limits.counters import Measure, measure_of
 from helixflow.limits.exchange import ASKS_MAX, Demand, Entry, Exchange, Held, Wish
 from helixflow.limits.holding import Holding, Lease
 from helixflow.limits.ports import Ask, CounterId, End, Grant
-from helixflow.limits.sizing import Lives
 from helixflow.limits.slots import Slots
 from helixflow.settings import LimitsSettings
 
@@ -41,7 +40,6 @@ class Purse:
 
     def __init__(self, settings: LimitsSettings) -> None:
         self._settings = settings
-        self._level_s = Lives.of(settings).far_s
         self._held: dict[CounterId, Held] = {}
         self._to_say: dict[Held, None] = {}
         self._to_renew: dict[Holding, None] = {}
@@ -176,7 +174,7 @@ class Purse:
         """The store answered."""
         self._acked = exchange.number
         self._voided = False
-        self._alive_until = exchange.asked_at + self._level_s
+        self._alive_until = exchange.asked_at + self._settings.slots_s
         for lease, end in exchange.ends:
             lease.holding.told(lease, end)
             if lease.holding.tell:
