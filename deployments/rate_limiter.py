@@ -42,7 +42,7 @@ class RateLimiter:
             self._store,
             RayHeld(router, gateway.control_call_s),
             clock,
-            silent_s=settings.silent_s,
+            silent_s=settings.buried_s,
             request_s=gateway.request_s,
         )
         self._recorder = start_recorder(tree, "rate_limiter", clock)

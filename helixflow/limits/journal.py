@@ -216,7 +216,9 @@ class Journal:
                     raise _Unusable("it is of another generation or version")
                 replayed.boot, replayed.offset = boot, offset
                 replayed.whole = replayed.whole or whole
-                book.lost_at, book.shaken_at = lost, shaken
+                book.lost_at = lost
+                if shaken is not None:
+                    book.shake(shaken)
                 for holder, number in holders:
                     book.meet(holder, number, at)
             case ["record", at, date, holder, number, changes, copies]:

@@ -178,11 +178,15 @@ class Ledger:
         try:
             while True:
                 await asyncio.sleep(self._settings.heartbeat_s)
-                self._purse.tick(self._clock.monotonic())
-                self._due = True
-                self._start()
+                self.beat()
         finally:
             await self._stop()
+
+    def beat(self) -> None:
+        """A heartbeat: look after what is held, and begin an exchange."""
+        self._purse.tick(self._clock.monotonic())
+        self._due = True
+        self._start()
 
     async def close(self) -> None:
         """Admit nothing more, and give back what no request uses, as far as the store hears it."""

@@ -25,9 +25,9 @@ lease until it was said for the `last` time and that was acknowledged, or for `T
 Levels, precisely. A store counts a holder's level as max(what it grants, `used`, the smaller of
 what it counted before and `want`): a level goes down only by the holder's own word, which stops
 using the difference before it says so. So what the holder runs while the exchange is on its way is
-always counted. A holder may use a level for `level_s` seconds from asking in its last answered
+always counted. A holder may use a level for `slots_s` seconds from asking in its last answered
 exchange (any exchange counts). So whoever buries a holder knows two things: that nothing of it runs
-any more, and that it is dead, or gave no sign of life for longer than that and the margin.
+any more, and that it is dead or gave no sign of life for `LimitsSettings.buried_s`, which is longer.
 """
 
 from __future__ import annotations
@@ -236,7 +236,10 @@ class LimitStore(Lender, Protocol):
     """
 
     async def silent(self, after_s: float) -> list[str]:
-        """Holders that have levels and gave no sign of life for `after_s` seconds."""
+        """Holders that have levels and gave no sign of life for `after_s` seconds.
+
+        After `LimitsSettings.buried_s` they may be buried, once nothing of them runs any more.
+        """
         ...
 
     async def bury(self, holder: str) -> None:

@@ -20,13 +20,13 @@ from helixflow.limits.counters import Measure, measure_of
 from helixflow.limits.exchange import ASKS_MAX, Demand, Entry, Exchange, Held, Wish
 from helixflow.limits.holding import Holding, Lease
 from helixflow.limits.ports import Ask, CounterId, End, Grant
-from helixflow.limits.sizing import Lives
 from helixflow.limits.slots import Slots
 from helixflow.settings import LimitsSettings
 
 _NEAR_IDLE_S = 2.0
 _NEAR_CHECK_S = 1.0
 _ROOM = 64
+_AHEAD = 3
 _RATES = frozenset({Measure.REQUESTS, Measure.TOKENS})
 
 
@@ -40,7 +40,6 @@ class Purse:
 
     def __init__(self, settings: LimitsSettings) -> None:
         self._settings = settings
-        self._level_s = Lives.of(settings).far_s
         self._held: dict[CounterId, Held] = {}
         self._to_say: dict[Held, None] = {}
         self._to_renew: dict[Holding, None] = {}
@@ -175,7 +174,7 @@ class Purse:
         """The store answered."""
         self._acked = exchange.number
         self._voided = False
-        self._alive_until = exchange.asked_at + self._level_s
+        self._alive_until = exchange.asked_at + self._settings.slots_s
         for lease, end in exchange.ends:
             lease.holding.told(lease, end)
             if lease.holding.tell:
@@ -345,10 +344,10 @@ class Purse:
             if held.tell:
                 self._to_say[held] = None
             return
-        ahead_s = self._settings.lease_far_s / 3
+        ahead_s = self._settings.lease_far_s / _AHEAD
         if held.lease is not None and held.lease.until - now <= ahead_s:
             self._to_renew[held] = None
-        if held.measure in _RATES:
+        if held.measure in _RATES and held.used_at + 2 * ahead_s > now:
             standby = held.standby
             if standby is None or standby.until - now <= self._settings.standby_s / 2:
                 self._to_stand_by[held] = None
@@ -368,7 +367,7 @@ class Purse:
             return now + self._settings.lease_s
         if not held.far:
             return now + _NEAR_CHECK_S
-        return max(now + _NEAR_CHECK_S, held.lease.until - self._settings.lease_far_s / 3)
+        return max(now + _NEAR_CHECK_S, held.lease.until - self._settings.lease_far_s / _AHEAD)
 
     def _check_later(self, held: Held, at: float) -> None:
         second = int(at) + 1

@@ -51,7 +51,7 @@ class Lives:
     """How long leases live, at the most: near the limit and far from it, and the lender's margin.
 
     The lender counts a lease for `margin_s` longer than it says, because the two do not read the
-    same clock. A level may be used for as long as the longest lease.
+    same clock. No level may be used for longer than the longest lease.
     """
 
     near_s: float
@@ -61,7 +61,7 @@ class Lives:
     @staticmethod
     def of(settings: LimitsSettings) -> Lives:
         """Those that are configured."""
-        far_s = max(settings.lease_s, settings.lease_far_s, settings.standby_s)
+        far_s = max(settings.lease_s, settings.lease_far_s, settings.standby_s, settings.slots_s)
         return Lives(settings.lease_s, far_s, settings.margin_s)
 
     @property

@@ -121,7 +121,8 @@ class Slots:
 
         What is not wanted is lowered here first.
         """
-        want = max(self._want(), self.running + more)
+        spare = 1 if self.far or self.known_at < 0 else 0
+        want = max(self._want(), self.running + more + spare)
         return self._stated(Ask(self.id, self.limit, 0, self.running + 1, want, used=self.running))
 
     def state(self) -> Ask:

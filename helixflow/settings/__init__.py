@@ -171,9 +171,9 @@ class LimitsSettings(Branch):
 
     `store` is where the counters are: in the memory of one RateLimiter replica. Near a limit a lease lives for `lease_s`,
     far from it for up to `lease_far_s`; a standby lease, kept for the time when the store is away,
-    for `standby_s`; what was not used for `idle_s` goes back. The lender waits `margin_s` longer
-    than the borrower. `tiers` are what organizations may be given; `default_tier` is that of all
-    others.
+    for `standby_s`; what was not used for `idle_s` goes back. An Ingress that hears nothing from the
+    store may let requests take slots for `slots_s` more. The lender waits `margin_s` longer than the
+    borrower. `tiers` are what organizations may be given; `default_tier` is that of all others.
     """
 
     store: Literal["memory"] = "memory"
@@ -181,6 +181,7 @@ class LimitsSettings(Branch):
     lease_s: float = Field(default=5.0, gt=0)
     lease_far_s: float = Field(default=30.0, gt=0)
     standby_s: float = Field(default=60.0, gt=0)
+    slots_s: float = Field(default=30.0, gt=0)
     margin_s: float = Field(default=0.5, ge=0)
     heartbeat_s: float = Field(default=1.0, gt=0)
     silent_s: float = Field(default=5.0, gt=0)
@@ -200,6 +201,11 @@ class LimitsSettings(Branch):
                 f"default_tier: there is no tier {self.default_tier!r}; known: {known}"
             )
         return self
+
+    @property
+    def buried_s(self) -> float:
+        """After this much silence an Ingress that is not known to be dead uses no slot any more."""
+        return max(self.silent_s, self.slots_s + self.margin_s)
 
 
 class RoutingSettings(Branch):

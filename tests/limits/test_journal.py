@@ -38,10 +38,16 @@ class Opened:
         self.at = monotonic + self.offset
         self.number = dict(self.book.holders()).get("h", 0)
 
-    def take(self, amount: int = 1, scope: str = "organization", limit: int = 1_000) -> int:
+    def take(
+        self,
+        amount: int = 1,
+        scope: str = "organization",
+        limit: int = 1_000,
+        name: str = "requests_per_hour",
+    ) -> int:
         """Take a lease, journal it; returns what is left."""
         self.number += 1
-        ask = Ask(counter(scope), limit, self.number, amount, amount, 5.0)
+        ask = Ask(counter(scope, name), limit, self.number, amount, amount, 5.0)
         grants, changes = self.book.exchange("h", self.number, 0, [[ask]], self.at)
         self.journal.append(self.book, self.at, self.date, "h", self.number, changes)
         return grants[0][0].remaining
@@ -164,6 +170,19 @@ def test_after_a_boot_the_date_says_how_much_time_passed_and_minutes_count_as_fu
     second.journal.close()
     third = Opened(tmp_path, "boot-3", date=1.0, monotonic=3.0)
     assert third.at == pytest.approx(5_600.0), "a date that went back is no time"
+
+
+def test_after_a_boot_and_a_restart_minutes_still_count_as_full(tmp_path: Path) -> None:
+    minute = "requests_per_minute"
+    first = Opened(tmp_path)
+    first.take(10, name=minute)
+    first.journal.close()
+    second = Opened(tmp_path, "boot-2", date=2_000_000.0, monotonic=3.0)
+    second.journal.close()
+    third = Opened(tmp_path, "boot-2", date=2_000_001.0, monotonic=4.0)
+    assert third.left(name=minute) == 0
+    third.at += 121.0
+    assert third.left(name=minute) == 1_000
 
 
 def test_it_stays_bounded_and_whole_while_segments_follow_each_other(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ async def test_slots_that_are_counted_for_this_process_can_be_used() -> None:
     await take_away(bench, ledger)
     for _ in range(50):
         (await reserve(ledger, principal)).settle(None)
-    bench.clock.advance(61.0)
+    bench.clock.advance(30.0)
     assert isinstance(await refused(ledger, principal), Unavailable)
 
 

@@ -330,11 +330,14 @@ def test_slots_are_stated_again_now_and_then_in_case_the_store_forgot() -> None:
 def test_slots_may_not_be_taken_when_nothing_was_heard_for_too_long() -> None:
     play = Play()
     slots = play.slots(50)
-    play.talk([(slots, 3)])
+    exchange = play.send([(slots, 3)])
+    answer = play.answer(exchange)
+    play.now += 5.0
+    play.purse.apply(exchange, answer, play.now)
     play.take((slots, 1))
-    play.now += 59.0
+    play.now += 24.9
     assert play.take((slots, 1)) is not None
-    play.now += 1.0
+    play.now += 0.1
     assert play.take((slots, 1)) is None
     exchange = play.talk([(slots, 1)])
     assert exchange.groups[0][0].used == 2

@@ -18,13 +18,13 @@ def heard(slots: Slots, ask: Ask, amount: int, remaining: int, retry_s: float = 
 def test_one_is_needed_for_the_first_that_waits_and_wanted_for_all() -> None:
     held = slots()
     ask = held.ask(3)
-    assert (ask.used, ask.need, ask.want) == (0, 1, 3)
+    assert (ask.used, ask.need, ask.want) == (0, 1, 4)
     heard(held, ask, 3, 7)
     assert held.spare == 3
     held.take()
     held.take()
     ask = held.ask(4)
-    assert (ask.used, ask.need, ask.want) == (2, 3, 6)
+    assert (ask.used, ask.need, ask.want) == (2, 3, 7)
 
 
 def test_far_from_the_limit_what_ran_lately_is_kept_and_near_it_nothing() -> None:

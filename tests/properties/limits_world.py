@@ -33,8 +33,9 @@ from helixflow.testing.clock import ManualClock
 from helixflow.testing.gateway import some_spec
 from helixflow.testing.identity import some_principal
 
-SETTINGS = LimitsSettings(lease_far_s=12.0, standby_s=20.0, idle_s=15.0, journal_bytes_max=65_536)
-LEVEL_S = 20.0
+SETTINGS = LimitsSettings(
+    lease_far_s=12.0, standby_s=20.0, slots_s=18.0, idle_s=15.0, journal_bytes_max=65_536
+)
 SPEC = some_spec(context_tokens=200, price=Price(input_usd=1.0, output_usd=2.0))
 
 
@@ -139,7 +140,7 @@ class World:
     def bury_the_silent(self) -> None:
         """What the platform does without any evidence of death: nothing of them runs any more."""
         busy = {one.holder.name for one in self.log if one.running}
-        for name in self.runner.run(self.store.silent(LEVEL_S + SETTINGS.margin_s)):
+        for name in self.runner.run(self.store.silent(SETTINGS.buried_s)):
             if name not in busy:
                 self.runner.run(self.store.bury(name))
 
