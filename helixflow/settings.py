@@ -124,8 +124,9 @@ class LimitsSettings(Branch):
 
     `store` is `memory`, or the URL of a Redis or Valkey. Near a limit a lease lives for `lease_s`,
     far from it for up to `lease_far_s`; a standby lease, kept for the time when the store is away,
-    for `standby_s`. The lender waits `margin_s` longer than the borrower.
-    `tiers` are what organizations may be given; `default_tier` is that of all others.
+    for `standby_s`; what was not used for `idle_s` goes back. The lender waits `margin_s` longer
+    than the borrower. `tiers` are what organizations may be given; `default_tier` is that of all
+    others.
     """
 
     store: str = Field(default="memory", pattern=r"^(memory$|rediss?://|valkeys?://|unix://)")
@@ -136,6 +137,7 @@ class LimitsSettings(Branch):
     margin_s: float = Field(default=0.5, ge=0)
     heartbeat_s: float = Field(default=1.0, gt=0)
     silent_s: float = Field(default=5.0, gt=0)
+    idle_s: float = Field(default=60.0, gt=0)
     counters_max: int = Field(default=2_000_000, ge=1)
     held_max: int = Field(default=200_000, ge=1)
     waiters_max: int = Field(default=4096, ge=1)

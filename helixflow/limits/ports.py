@@ -26,8 +26,8 @@ Levels, precisely. A store counts a holder's level as max(what it grants, `used`
 what it counted before and `want`): a level goes down only by the holder's own word, which stops
 using the difference before it says so. So what the holder runs while the exchange is on its way is
 always counted. A holder may use a level for `level_s` seconds from asking in its last answered
-exchange (any exchange counts); whoever buries a holder knows that it is dead, or waits longer than
-that since its last sign of life.
+exchange (any exchange counts). So whoever buries a holder knows two things: that nothing of it runs
+any more, and that it is dead, or gave no sign of life for longer than that and the margin.
 """
 
 from __future__ import annotations
