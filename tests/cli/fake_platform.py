@@ -41,6 +41,7 @@ class Platform:
         self.error_in_stream = False
         self.cut_stream = False
         self.asked: list[dict[str, Any]] = []
+        self.limits: list[dict[str, Any]] = []
 
     def applications(self) -> dict[str, Any]:
         if self.deployed is None:
@@ -120,7 +121,9 @@ class Gateway(Handler):
             self.answer(200 if platform.ready else 503, body)
         elif self.path == "/v1/models" and self.allowed():
             self.answer(200, {"object": "list", "data": platform.models()})
-        elif self.path == "/v1/models":
+        elif self.path == "/v1/limits" and self.allowed():
+            self.answer(200, {"object": "list", "data": platform.limits})
+        elif self.path in ("/v1/models", "/v1/limits"):
             self.answer(401, {"error": {"message": "no such key"}})
         else:
             self.answer(404, b"<html>", "text/html")

@@ -43,8 +43,10 @@ def test_the_pages_table_is_what_the_role_gives(role: Role) -> None:
 
 def test_every_command_that_the_page_and_the_front_page_name_exists() -> None:
     front = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    nouns = "org|project|user|key|policy|token|db"
-    named = set(re.findall(rf"helixflow ((?:{nouns})(?: [a-z][a-z-]+)+)", PAGE + front))
+    limits = (Path(__file__).parents[2] / "docs" / "limits.md").read_text(encoding="utf-8")
+    nouns = "org|project|user|key|policy|limits|token|db"
+    pages = PAGE + front + limits
+    named = set(re.findall(rf"helixflow ((?:{nouns})(?: [a-z][a-z-]+)+)", pages))
     assert len(named) > 10
     for name in named:
         command: Any = get_command(app)

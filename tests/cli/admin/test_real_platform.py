@@ -115,3 +115,28 @@ async def test_policies_go_their_way(tmp_path: Path) -> None:
         assert "404" in (await typed("policy", "show", policy)).stderr
 
     await administering(tmp_path, work)
+
+
+async def test_limits_and_the_organization_go_their_way(tmp_path: Path) -> None:
+    async def work(done: Does, typed: Does) -> None:
+        project = (await done("project", "list"))["data"][0]["id"]
+        about = ("--per", "key", "--project", project)
+        made = await done("limits", "set", "requests_per_minute", "100", *about)
+        assert (made["entity_id"], made["per"], made["amount"]) == (project, ["key"], 100)
+        again = await done("limits", "set", "requests_per_minute", "50", *about)
+        assert (again["id"], again["amount"]) == (made["id"], 50)
+        await done("limits", "set", "spend_per_month", "12.5", "--hard")
+        await done("limits", "set", "tokens_per_day", "1000", "--model", "echo-1", *about)
+        listed = (await typed("limits", "list")).stdout
+        assert "12.5 USD" in listed
+        assert f"project {project}, model echo-1" in listed
+        mine = (await done("limits", "list", "-p", project))["data"]
+        assert {limit["name"] for limit in mine} == {"requests_per_minute", "tokens_per_day"}
+        assert (await done("limits", "delete", made["id"], "-y"))["deleted"]
+        wrong = await typed("limits", "set", "requests_per_minute", "5", "-k", "key_missing")
+        assert "There is no such API key" in wrong.stderr
+        assert (await done("org", "update", "--name", "Acme", "--weight", "2"))["weight"] == 2
+        assert (await done("org", "show"))["name"] == "Acme"
+        assert (await done("org", "update", "--default-share"))["weight"] == 1
+
+    await administering(tmp_path, work)

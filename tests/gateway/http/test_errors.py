@@ -51,7 +51,7 @@ def test_what_waiting_may_mend_always_says_how_long() -> None:
         (
             Breach("requests_per_hour", "key=k", 60.0, 60.0, 90.5),
             b"requests",
-            (b"60", b"0", b"1m30.5s"),
+            (b"60", b"0", b"1m31s"),
         ),
         (
             Breach("tokens_per_day", "model=m", 100.0, 93.0, 0.0119),
@@ -59,6 +59,11 @@ def test_what_waiting_may_mend_always_says_how_long() -> None:
             (b"100", b"7", b"12ms"),
         ),
         (Breach("tokens_per_day", "model=m", 100.0, 117.0, 1.0), b"tokens", (b"100", b"0", b"1s")),
+        (
+            Breach("tokens_per_day", "model=m", 1.0, 1.0, float("inf")),
+            b"tokens",
+            (b"1", b"0", b"9600h0m0s"),
+        ),
     ],
 )
 def test_a_limit_is_told_in_openais_headers_too(
