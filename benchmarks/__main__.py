@@ -18,6 +18,7 @@ from benchmarks.report.markdown import render
 from benchmarks.results import Run
 from benchmarks.runner import Runner, save
 from benchmarks.scenarios.ceiling import ceiling
+from benchmarks.scenarios.fairness import FAIRNESS, fairness
 from benchmarks.scenarios.gateway import gateway
 from benchmarks.scenarios.identity import (
     CPU,
@@ -35,6 +36,7 @@ from benchmarks.settings import CHECK, FULL, QUICK, RESULTS, Depth
 
 SCENARIOS: dict[str, Callable[[Depth], Scenario]] = {
     "ceiling": ceiling,
+    FAIRNESS: fairness,
     "gateway": gateway,
     "real_model": real_model,
     "start": start,
@@ -45,7 +47,7 @@ SCENARIOS: dict[str, Callable[[Depth], Scenario]] = {
 GROUPS = {"identity": IDENTITY}
 """Several scenarios under one name."""
 # Every visit of real_model is a start too, so that `start` alone is only for a quick look.
-_DEFAULT = ("ceiling", "gateway", "real_model")
+_DEFAULT = ("ceiling", "gateway", "real_model", FAIRNESS)
 
 
 def main(arguments: list[str] | None = None) -> int:

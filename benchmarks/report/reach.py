@@ -53,6 +53,7 @@ def goals(run: Run) -> list[Goal]:
         *found,
         Goal("from start to the first token", 60.0, "s", first_token(run), at_least=False),
         *_identity(run),
+        *_fairness(run),
     ]
 
 
@@ -76,6 +77,16 @@ def _identity(run: Run) -> Iterator[Goal]:
         yield Goal(what, 1.25, "x", flat, at_least=False)
     last = figure(run.series("identity_revocation", OURS, "revoke", "revoked_max_ms"))
     yield Goal("a revoked key is refused everywhere", 1000.0, "ms", last, at_least=False)
+
+
+def _fairness(run: Run) -> Iterator[Goal]:
+    for load, engine in (("echo", "echo engine"), ("real", "real engine")):
+        for name, what in (
+            ("wait_in_sequences", "a trickle beside a flood waits, in the time of a sequence"),
+            ("drift_of_bound", "two floods' service drifts apart, beside the paper's bound"),
+        ):
+            measured = figure(run.series("fairness", OURS, load, name))
+            yield Goal(f"{what}, {engine}", 1.0, "x", measured, at_least=False)
 
 
 def _stores(run: Run, system: str) -> tuple[str, str]:
