@@ -18,6 +18,7 @@ from benchmarks.report.markdown import render
 from benchmarks.results import Run
 from benchmarks.runner import Runner, save
 from benchmarks.scenarios.ceiling import ceiling
+from benchmarks.scenarios.fairness import FAIRNESS, fairness
 from benchmarks.scenarios.gateway import gateway, peers
 from benchmarks.scenarios.identity import (
     CPU,
@@ -36,6 +37,7 @@ from benchmarks.settings import CHECK, FULL, QUICK, RESULTS, Depth
 
 SCENARIOS: dict[str, Callable[[Depth], Scenario]] = {
     "ceiling": ceiling,
+    FAIRNESS: fairness,
     "gateway": gateway,
     "peers": peers,
     "real_model": real_model,
@@ -49,7 +51,7 @@ SCENARIOS: dict[str, Callable[[Depth], Scenario]] = {
 GROUPS = {"identity": IDENTITY}
 """Several scenarios under one name."""
 # Every visit of real_model is a start too, so that `start` alone is only for a quick look.
-_DEFAULT = ("ceiling", "gateway", "real_model", TELEMETRY)
+_DEFAULT = ("ceiling", "gateway", "real_model", FAIRNESS, TELEMETRY)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -173,6 +173,8 @@ def _line(figures: dict[str, float]) -> str:
         ("warm_us", "warm {:.2f} µs"),
         ("revoked_p50_ms", "p50 {:.0f} ms"),
         ("revoked_max_ms", "last {:.0f} ms"),
+        ("trickle_wait_max_ms", "a trickle waits at most {:.0f} ms"),
+        ("drift_of_bound", "drift {:.2f} of the bound"),
     )
     said = [form.format(figures[name]) for name, form in names if name in figures]
     if figures["errors"]:

@@ -27,6 +27,7 @@ class Outcome(Struct):
         lag_ms: how late the generator's own event loop woke up, as a histogram.
         cpu_s, wall_s: what the generator used: its processes' CPU, and the longest wall time.
         processes: how many processes generated.
+        curves: what a probe has to draw, by its own names.
     """
 
     done_s: list[float] = field(default_factory=list)
@@ -44,6 +45,7 @@ class Outcome(Struct):
     cpu_s: float = 0.0
     wall_s: float = 0.0
     processes: int = 1
+    curves: dict[str, list[float]] = field(default_factory=dict)
 
     @property
     def answered(self) -> int:

@@ -37,6 +37,10 @@ _ROWS = (
     ("revoked_p99_ms", "refused for good p99, ms", False),
     ("revoked_max_ms", "refused for good, last, ms", False),
     ("accepted_after", "accepted after the answer, per revocation", False),
+    ("trickle_wait_max_ms", "a trickle's longest wait in the queue, ms", True),
+    ("wait_in_sequences", "the same, in the time of a sequence", False),
+    ("drift_tokens", "drift of two floods' service, weighted tokens", True),
+    ("drift_of_bound", "the same, beside the paper's bound", False),
 )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import matplotlib as mpl
 
-from benchmarks.report import identity_plots
+from benchmarks.report import fairness_plots, identity_plots
 from benchmarks.report.samples import read
 from benchmarks.results import Described, Run
 from benchmarks.stats.spread import figure
@@ -164,4 +164,5 @@ _PAINTERS: dict[str, Callable[[Run, Described, Path], Any]] = {
     "identity_cpu": identity_plots.added,
     "identity_keys": identity_plots.cold,
     "identity_revocation": identity_plots.revoked,
+    "fairness": fairness_plots.service,
 }

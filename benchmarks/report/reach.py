@@ -69,6 +69,7 @@ def goals(run: Run) -> list[Goal]:
     return [
         *found,
         Goal("from start to the first token", 60.0, "s", first_token(run), at_least=False),
+        *_fairness(run),
         *_identity(run),
         *_telemetry(run),
     ]
@@ -115,6 +116,16 @@ def _stores(run: Run, system: str) -> tuple[str, str]:
         if (each.scenario, each.system) == ("identity_keys", system)
     } or {1_000}
     return f"k{min(sizes)}", f"k{max(sizes)}"
+
+
+def _fairness(run: Run) -> Iterator[Goal]:
+    for load, engine in (("echo", "echo engine"), ("real", "real engine")):
+        for name, what in (
+            ("wait_in_sequences", "a trickle beside a flood waits, in the time of a sequence"),
+            ("drift_of_bound", "two floods' service drifts apart, beside the paper's bound"),
+        ):
+            measured = figure(run.series("fairness", OURS, load, name))
+            yield Goal(f"{what}, {engine}", 1.0, "x", measured, at_least=False)
 
 
 def _keys(load: str) -> str:

@@ -11,6 +11,7 @@ from helixflow.testing.postgres import PostgresServer, find_programs
 
 HOME = "home"
 URL = "url"
+_FAIR = "fair_queue"
 
 
 class ThisProcess:
@@ -27,6 +28,21 @@ class ThisProcess:
 
     def stop(self) -> None:
         """Nothing was started."""
+
+
+class FirstComeReplica(ThisProcess):
+    """Implements `System`: what runs in this process, without its fair queue."""
+
+    name = "first_come"
+    title = "first come, first served"
+
+    def start(self, folder: Path) -> Running:
+        return Running("", 0, 0.0, facts={_FAIR: False})
+
+
+def fairly(running: Running) -> bool:
+    """Whether a replica of this system has its fair queue."""
+    return bool(running.facts.get(_FAIR, True))
 
 
 class Sqlite:

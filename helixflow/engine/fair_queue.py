@@ -27,6 +27,8 @@ class FairQueue:
 
     Attributes:
         ordinary_slots: those that are not kept for `critical`.
+        taken: slots in use.
+        waiting: requests that wait.
 
     Args:
         slots: sequences that run at once.
@@ -49,16 +51,8 @@ class FairQueue:
         self._taken = dict.fromkeys(BY_URGENCY, 0)
         self._tenants: dict[str, int] = {}
         self._turns = 0
-
-    @property
-    def taken(self) -> int:
-        """Slots in use."""
-        return sum(self._taken.values())
-
-    @property
-    def waiting(self) -> int:
-        """Requests that wait."""
-        return sum(self._waiting.values())
+        self.taken = 0
+        self.waiting = 0
 
     def waiting_in(self, service_class: ServiceClass) -> int:
         """Requests of a class that wait."""
@@ -87,6 +81,7 @@ class FairQueue:
             self._overtaken[kind] = 0
         self._lines[kind].join(place)
         self._waiting[kind] += 1
+        self.waiting += 1
         self._tenants[place.tenant] = self._tenants.get(place.tenant, 0) + 1
 
     def excess(self, place: Place) -> Refusal | None:
@@ -120,6 +115,7 @@ class FairQueue:
         if place.running:
             place.running = False
             self._taken[place.service_class] -= place.slots
+            self.taken -= place.slots
             line.end(place)
         elif place.waiting:
             self._unqueue(place)
@@ -127,19 +123,20 @@ class FairQueue:
 
     def _due(self) -> ServiceClass | None:
         """The class whose turn it is: the one overtaken most beyond the bound, or most urgent."""
+        if not self.waiting:
+            return None
         awaited = [kind for kind in BY_URGENCY if self._waiting[kind]]
         late = [kind for kind in awaited if self._overtaken[kind] >= self._overtakes_max]
         if late:
             return max(late, key=self._overtaken.__getitem__)
-        return awaited[0] if awaited else None
+        return awaited[0]
 
     def _fits(self, place: Place) -> bool:
-        taken = self.taken
-        if taken + place.slots > self._slots:
+        if self.taken + place.slots > self._slots:
             return False
         if place.service_class is ServiceClass.CRITICAL:
             return True
-        ordinary = taken - self._taken[ServiceClass.CRITICAL]
+        ordinary = self.taken - self._taken[ServiceClass.CRITICAL]
         return ordinary + place.slots <= self.ordinary_slots
 
     def _note_overtaking(self, kind: ServiceClass) -> None:
@@ -153,11 +150,13 @@ class FairQueue:
         self._unqueue(place)
         place.running = True
         self._taken[place.service_class] += place.slots
+        self.taken += place.slots
         self._lines[place.service_class].begin(place)
 
     def _unqueue(self, place: Place) -> None:
         place.waiting = False
         self._waiting[place.service_class] -= 1
+        self.waiting -= 1
         left = self._tenants[place.tenant] - 1
         if left:
             self._tenants[place.tenant] = left

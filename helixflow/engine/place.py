@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 
 from helixflow.inference.quota import ServiceClass
@@ -47,6 +48,7 @@ class Place:
     running: bool = False
 
 
+@lru_cache(maxsize=1024)
 def cost(token_weight: float, tenant_weight: float) -> int:
     """Units per token for a tenant. A weight that is none (0, NaN) or absurd is bounded."""
     weight = max(_WEIGHT_MIN, tenant_weight) if tenant_weight > 0 else _WEIGHT_MIN

@@ -54,7 +54,7 @@ class Account:
 
 def _rank(account: Account) -> tuple[int, int]:
     """The least is next; among equals, who has waited longest."""
-    return account.served + account.pending, account.first.turn
+    return account.served + account.pending, next(iter(account.waiting)).turn
 
 
 def _served(account: Account) -> int:

@@ -40,11 +40,11 @@ FULL: dict[str, Any] = {
     "echo": {"tokens": 12, "tokens_per_s": 13},
     "fair_queue": {
         "enabled": False,
-        "input_weight": 14,
-        "output_weight": 15,
-        "overtakes_max": 16,
-        "tenant_share": 0.17,
-        "reserved_share": 0.18,
+        "input_weight": 1.5,
+        "output_weight": 2.5,
+        "overtakes_max": 14,
+        "tenant_share": 0.5,
+        "reserved_share": 0.25,
     },
 }
 
@@ -75,7 +75,7 @@ def test_every_setting_of_a_model_reaches_its_spec() -> None:
         resources=Resources(9, 0.5, 10, 11),
         price=Price(1, 0.5, 2),
         echo=EchoPace(12, 13),
-        fair_queue=FairShares(False, 14, 15, 16, 0.17, 0.18),
+        fair_queue=FairShares(False, 1.5, 2.5, 14, 0.5, 0.25),
     )
 
 

@@ -27,11 +27,12 @@ def test_an_ended_request_is_known_however_often_it_is_read() -> None:
     meters.open("r").wrote("", 0, 3)
     assert meters.usage("r").completion_tokens == 3
     meters.close("r")
-    assert meters.usage("r") == meters.usage("r") == Usage(0, 3, 0)
-    assert meters.usage("other") == Usage()
+    assert meters.usage("r").completion_tokens == 3
+    assert meters.usage("r").completion_tokens == 3
+    assert meters.usage("another") == Usage()
 
 
-def test_ended_requests_are_bounded() -> None:
+def test_ended_requests_that_nobody_reads_are_bounded() -> None:
     meters = Meters(ended_max=2)
     for name in "abc":
         meters.open(name).wrote("", 0, 1)

@@ -13,14 +13,17 @@ from typing import Any
 import psutil
 import pytest
 
+from helixflow.clock import SystemClock
 from helixflow.engine.build import build_engine
 from helixflow.engine.ports import Engine
 from helixflow.engine.replica import ModelReplica
 from helixflow.errors import InvalidRequest, ModelLoadError, Refusal, Refused, TooLarge, Unavailable
 from helixflow.inference.frame import Frame
+from helixflow.inference.model_spec import FairShares
 from helixflow.inference.request import EngineRequest, Operation
 from helixflow.inference.usage import Usage
 from helixflow.settings import EngineSettings
+from helixflow.testing.contention import Contention
 from helixflow.testing.engine import check_engine, engine_request, events
 
 from .conftest import SMOL
@@ -184,6 +187,7 @@ async def test_what_a_client_must_not_steer_has_no_effect(smol: Engine) -> None:
         "vllm_xargs": {"a": 1},
         "stream_interval": 100,
         "session_id": "s",
+        "service_tier": "flex",
     }
     request = chat({"messages": FRANCE, "max_tokens": 3, **steering})
     body = await answer(smol, request)
@@ -289,6 +293,38 @@ async def test_a_deadline_aborts_the_generation_and_counts_it(smol: Engine) -> N
     assert frame.sidecar.refused.reason is Refusal.DEADLINE_EXCEEDED
     assert 0 < frame.sidecar.usage.completion_tokens < 800
     assert smol.load().running == 0
+
+
+async def contend(engine: Engine, *, fair: bool) -> Contention:
+    """Two tenants flood eight slots, one after the other, and a third one sends a trickle."""
+    spec = replace(SMOL, sequences_max=8, fair_queue=FairShares(enabled=fair))
+    contention = Contention(spec, engine, SystemClock())
+    how: dict[str, Any] = {"operation": Operation.COMPLETION}
+    for tenant, count in (("first", 40), ("second", 16)):
+        for number in range(count):
+            body = {"prompt": "One, two,", "max_tokens": 6 + number % 8, "ignore_eos": True}
+            # Half of them tell nothing before their end, and are charged all the same.
+            contention.ask(tenant, body, stream=number % 2 == 0, **how)
+    for _ in range(3):
+        await contention.ask("trickle", {"prompt": "One, two,", "max_tokens": 6}, **how)
+    await contention.over()
+    assert contention.service("first") > 40 * (3 + 2 * 6)
+    return contention
+
+
+async def test_tenants_share_the_engine_fairly_and_without_the_fair_queue_they_do_not(
+    smol: Engine,
+) -> None:
+    fair, unfair = await contend(smol, fair=True), await contend(smol, fair=False)
+    bound = 2 * 2.0 * 8 * (5 + 13)  # the paper's 2 w_q M; prompts have 5 tokens, answers 13
+    assert fair.gap_tokens < bound < unfair.gap_tokens
+    assert max(fair.waits_s("trickle")) < max(fair.service_s)
+    trickle = [
+        [entry.overtaken for entry in run.entries if entry.tenant == "trickle"]
+        for run in (fair, unfair)
+    ]
+    assert max(trickle[0]) <= 10  # who was on the way when it was asked, and one of each tenant
+    assert trickle[1][0] == 40 + 16
 
 
 @pytest.mark.parametrize(

@@ -109,5 +109,6 @@ def test_fields_that_an_older_version_did_not_write_have_their_defaults(
     assert ModelSpec.from_json(json.dumps(raw)) == replace(spec, **{name: default})
 
 
-def test_a_replica_is_handed_more_than_it_holds_so_that_its_own_queue_refuses() -> None:
-    assert ModelSpec("m", EngineKind.VLLM, sequences_max=3, queue_max=4).ongoing_max > 7 + 100
+def test_a_replica_holds_what_runs_and_what_waits() -> None:
+    spec = ModelSpec("m", EngineKind.VLLM, sequences_max=3, queue_max=4)
+    assert spec.ongoing_max > 3 + 4  # those that its own queue refuses must get in to be told

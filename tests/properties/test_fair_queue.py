@@ -307,10 +307,10 @@ def test_it_decides_as_the_papers_algorithm_although_it_forgets(
         if move == "arrive":
             place = Place(str(number), tenant, ServiceClass.STANDARD, prompt=prompt)
             engine.works[place.request_id] = Work(place, prompt, length)
-            comes_to_wait = all(one.tenant != tenant for one in paper.queue)
+            comes = all(one.tenant != tenant for one in paper.queue)
             paper.arrive(place)
             queue.join(place)
-            if comes_to_wait:  # otherwise its counter decides nothing, and is not read
+            if comes:  # counters are read when they decide something, and only then
                 assert counters.counters[tenant] == paper.counters[tenant]
         elif move == "step":
             running = [work for work in engine.works.values() if work.place.running]

@@ -1,0 +1,1 @@
+"""What two tenants are served when they contend for one replica."""
