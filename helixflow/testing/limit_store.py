@@ -426,9 +426,3 @@ CHECKS: tuple[Check, ...] = (
     check_windows_slide,
 )
 """All checks, for a parametrized test."""
-
-
-async def check_limit_store(stage: Stage) -> None:
-    """Every check, one after the other."""
-    for check in CHECKS:
-        await check(stage)
