@@ -120,7 +120,9 @@ class LimitsSettings(Branch):
 
     `store` is `memory`, or the URL of a Redis or Valkey. Near a limit a lease lives for `lease_s`,
     far from it for up to `lease_far_s`; a standby lease, kept for the time when the store is away,
-    for `standby_s`. The lender waits `margin_s` longer than the borrower.
+    for `standby_s`; what was not used for `idle_s` goes back. An Ingress that hears nothing from the
+    store may let requests take slots for `slots_s` more. The lender waits `margin_s` longer than the
+    borrower.
     """
 
     store: str = Field(default="memory", pattern=r"^(memory$|rediss?://|valkeys?://|unix://)")
@@ -128,13 +130,20 @@ class LimitsSettings(Branch):
     lease_s: float = Field(default=5.0, gt=0)
     lease_far_s: float = Field(default=30.0, gt=0)
     standby_s: float = Field(default=60.0, gt=0)
+    slots_s: float = Field(default=30.0, gt=0)
     margin_s: float = Field(default=0.5, ge=0)
     heartbeat_s: float = Field(default=1.0, gt=0)
     silent_s: float = Field(default=5.0, gt=0)
+    idle_s: float = Field(default=60.0, gt=0)
     counters_max: int = Field(default=2_000_000, ge=1)
     held_max: int = Field(default=200_000, ge=1)
     waiters_max: int = Field(default=4096, ge=1)
     journal_bytes_max: int = Field(default=64 * 1024 * 1024, ge=64 * 1024)
+
+    @property
+    def buried_s(self) -> float:
+        """After this much silence an Ingress that is not known to be dead uses no slot any more."""
+        return max(self.silent_s, self.slots_s + self.margin_s)
 
 
 class StorageSettings(Branch):

@@ -15,6 +15,9 @@ from typing import Protocol, TypeAlias
 class Metric(StrEnum):
     """Names of what is counted or measured, with the unit last (Prometheus conventions)."""
 
+    LIMIT_EXCHANGES = "helixflow_limit_exchanges_total"
+    LIMIT_REFUSALS = "helixflow_limit_refusals_total"
+    LIMIT_STORE_AWAY_SECONDS = "helixflow_limit_store_away_seconds"
     MODEL_STATE_CHANGES = "helixflow_model_state_changes_total"
     REFUSALS = "helixflow_refusals_total"
     REQUEST_SECONDS = "helixflow_request_duration_seconds"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from helixflow.errors import ConfigError
-from helixflow.settings import ModelSettings, Settings
+from helixflow.settings import LimitsSettings, ModelSettings, Settings
 
 ECHO = {"name": "echo-1", "engine": "echo"}
 ROOT = Path(__file__).parent.parent
@@ -262,3 +262,8 @@ class TestIssuers:
         self, changes: dict[str, Any], message: str
     ) -> None:
         assert message in fault({"identity": {"issuers": [{**self.OUTSIDE, **changes}]}})
+
+
+def test_nobody_is_buried_while_it_may_still_use_its_slots() -> None:
+    assert LimitsSettings(silent_s=5, slots_s=30, margin_s=0.5).buried_s == 30.5
+    assert LimitsSettings(silent_s=90).buried_s == 90

@@ -25,9 +25,9 @@ lease until it was said for the `last` time and that was acknowledged, or for `T
 Levels, precisely. A store counts a holder's level as max(what it grants, `used`, the smaller of
 what it counted before and `want`): a level goes down only by the holder's own word, which stops
 using the difference before it says so. So what the holder runs while the exchange is on its way is
-always counted. A holder may use a level for `level_s` seconds from asking in its last answered
-exchange (any exchange counts); whoever buries a holder knows that it is dead, or waits longer than
-that since its last sign of life.
+always counted. A holder may use a level for `slots_s` seconds from asking in its last answered
+exchange (any exchange counts). So whoever buries a holder knows two things: that nothing of it runs
+any more, and that it is dead or gave no sign of life for `LimitsSettings.buried_s`, which is longer.
 """
 
 from __future__ import annotations
@@ -65,6 +65,24 @@ class Reservation(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class LimitView:
+    """A caller's limit, as it is shown to it. Spend is in US dollars.
+
+    Attributes:
+        name, scope: what is limited, and whose use is counted.
+        limit: how much it allows.
+        remaining: what is left of it; None where nobody can tell.
+        reset_s: seconds until nothing of it is used, if nothing more is; None as well.
+    """
+
+    name: str
+    scope: str
+    limit: float
+    remaining: float | None
+    reset_s: float | None
+
+
 class Limiter(Protocol):
     """Admits requests."""
 
@@ -73,9 +91,18 @@ class Limiter(Protocol):
     ) -> Reservation:
         """Take what the request may use, or take nothing.
 
-        Raises `QuotaExceeded` (with its `breach`) where a limit is used up, and `Unavailable`
-        (`limits_unavailable`) where nobody can tell.
+        Raises `QuotaExceeded` (with its `breach`) where a limit is used up, `Unavailable`
+        (`limits_unavailable`) where nobody can tell, `Overloaded` where too many wait, and
+        `InvalidRequest` where a hard limit needs to know how long the answer may be.
         """
+        ...
+
+    def headers(self, principal: Principal, model: str) -> tuple[tuple[bytes, bytes], ...]:
+        """What a caller is told of its limits for a model (registry name), by what is known."""
+        ...
+
+    async def view(self, principal: Principal, models: Sequence[str] = ()) -> list[LimitView]:
+        """A caller's limits: those that hold for every model, and those of these models."""
         ...
 
 
@@ -195,7 +222,10 @@ class LimitStore(Protocol):
         ...
 
     async def silent(self, after_s: float) -> list[str]:
-        """Holders that have levels and gave no sign of life for `after_s` seconds."""
+        """Holders that have levels and gave no sign of life for `after_s` seconds.
+
+        After `LimitsSettings.buried_s` they may be buried, once nothing of them runs any more.
+        """
         ...
 
     async def bury(self, holder: str) -> None:
@@ -240,3 +270,9 @@ class Unlimited:
         self, request_id: RequestId, principal: Principal, spec: ModelSpec, body: ParsedBody
     ) -> Reservation:
         return _FREE
+
+    def headers(self, principal: Principal, model: str) -> tuple[tuple[bytes, bytes], ...]:
+        return ()
+
+    async def view(self, principal: Principal, models: Sequence[str] = ()) -> list[LimitView]:
+        return []

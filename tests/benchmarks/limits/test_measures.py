@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+from benchmarks.limits.bench import some_quotas
+from benchmarks.limits.measures import accuracy, cost
+
+
+async def test_a_cost_is_measured_of_callers_far_from_their_limits() -> None:
+    got = await cost(quotas=5, active=3, counters=20, seconds=2)
+    assert got.ingress_us > 0
+    assert got.store_us > 0
+    assert 0 < got.exchanges < 20
+    assert got.misses < 20
+
+
+async def test_limits_are_exact_for_any_number_of_ledgers() -> None:
+    got = await accuracy(ledgers=3, limit=10, offered=50)
+    assert (got.admitted, got.over) == (10, 0)
+
+
+def test_there_are_as_many_limits_as_are_asked_for() -> None:
+    assert len(set(some_quotas(20))) == 20
