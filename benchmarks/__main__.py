@@ -18,7 +18,7 @@ from benchmarks.report.markdown import render
 from benchmarks.results import Run
 from benchmarks.runner import Runner, save
 from benchmarks.scenarios.ceiling import ceiling
-from benchmarks.scenarios.gateway import gateway
+from benchmarks.scenarios.gateway import gateway, peers
 from benchmarks.scenarios.identity import (
     CPU,
     IDENTITY,
@@ -29,23 +29,27 @@ from benchmarks.scenarios.identity import (
     warm_requests,
 )
 from benchmarks.scenarios.ports import Scenario
-from benchmarks.scenarios.real_model import real_model
+from benchmarks.scenarios.real_model import llm_peers, real_model
 from benchmarks.scenarios.start import start
+from benchmarks.scenarios.telemetry import TELEMETRY, telemetry
 from benchmarks.settings import CHECK, FULL, QUICK, RESULTS, Depth
 
 SCENARIOS: dict[str, Callable[[Depth], Scenario]] = {
     "ceiling": ceiling,
     "gateway": gateway,
+    "peers": peers,
     "real_model": real_model,
+    "llm_peers": llm_peers,
     "start": start,
     CPU: warm_requests,
     KEYS: cold_keys,
     REVOCATION: revocation,
+    TELEMETRY: telemetry,
 }
 GROUPS = {"identity": IDENTITY}
 """Several scenarios under one name."""
 # Every visit of real_model is a start too, so that `start` alone is only for a quick look.
-_DEFAULT = ("ceiling", "gateway", "real_model")
+_DEFAULT = ("ceiling", "gateway", "real_model", TELEMETRY)
 
 
 def main(arguments: list[str] | None = None) -> int:

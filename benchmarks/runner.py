@@ -167,6 +167,7 @@ def _line(figures: dict[str, float]) -> str:
         ("latency_p99_ms", "p99 {:.2f} ms"),
         ("first_token_p50_ms", "first token {:.1f} ms"),
         ("added_us", "{:.2f} µs added"),
+        ("events_per_s", "{:,.0f} events/s"),
         ("look_up_p50_ms", "p50 {:.2f} ms"),
         ("look_up_p99_ms", "p99 {:.2f} ms"),
         ("warm_us", "warm {:.2f} µs"),

@@ -16,7 +16,8 @@ from ray.serve import Application
 
 from deployments.auth import Auth
 from deployments.ingress import Ingress
-from deployments.names import AUTH, INGRESS, LOGGING, ROUTER
+from deployments.names import AUTH, INGRESS, LOGGING, RATE_LIMITER, ROUTER
+from deployments.rate_limiter import RateLimiter
 from deployments.router import Router
 from deployments.specs import model_spec
 from helixflow.errors import ConfigError
@@ -51,6 +52,12 @@ def build(args: dict[str, Any]) -> Application:
     router = serve.deployment(name=ROUTER, num_replicas=1, ray_actor_options=_CONTROL, **bounds)(
         Router
     ).bind([model_spec(model).to_json() for model in settings.models], tree)
+    limiter = serve.deployment(
+        name=RATE_LIMITER,
+        num_replicas=1,
+        ray_actor_options=_CONTROL,
+        **bounds,
+    )(RateLimiter).bind(router, tree)
     ingress = serve.deployment(
         name=INGRESS,
         num_replicas=stack.ingress_replicas,
@@ -58,7 +65,7 @@ def build(args: dict[str, Any]) -> Application:
         **bounds,
         **drain,
     )(Ingress)
-    return ingress.bind(auth, router, tree)
+    return ingress.bind(auth, router, limiter, tree)
 
 
 def _settings(args: dict[str, Any]) -> Settings:

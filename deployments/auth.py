@@ -15,15 +15,25 @@ from pathlib import Path
 from typing import Any
 
 from deployments.names import UNKNOWN_REVISION
+from deployments.recording import start_recorder
+from deployments.telemetry import find_or_create
 from helixflow.clock import SystemClock
-from helixflow.errors import Refused
+from helixflow.errors import Refusal, Refused, Unavailable
+from helixflow.identity.desk import changes
 from helixflow.identity.office import Office
 from helixflow.identity.ports import PolicySetWire, Verdict, VerdictWire
 from helixflow.ids import KeyId, OrganizationId, ProjectId
-from helixflow.inference.desk import DeskAnswerWire, DeskCallWire
-from helixflow.settings import IdentitySettings, StorageSettings
+from helixflow.inference.desk import DeskAnswerWire, DeskCallWire, refusal_wire
+from helixflow.settings import (
+    IdentitySettings,
+    LimitsSettings,
+    StorageSettings,
+    TelemetrySettings,
+)
+from helixflow.storage.outbox import SqlOutbox
 from helixflow.storage.prepare import prepare
 from helixflow.telemetry.logs import configure_logging
+from helixflow.telemetry.outbox_shipping import OutboxShipping
 
 _log = logging.getLogger(__name__)
 
@@ -48,12 +58,16 @@ class Auth:
             purge=stores.purge,
             ring=prepared.ring,
             settings=IdentitySettings(**tree["identity"]),
+            limits=LimitsSettings(**tree["limits"]),
             clock=clock,
         )
         await self._office.start()
-        self._background = asyncio.get_running_loop().create_task(
-            self._office.run(), context=contextvars.Context()
-        )
+        self._recorder = start_recorder(tree, "auth", clock, find_or_create(tree))
+        every_s = TelemetrySettings(**tree["telemetry"]).shipping.outbox_s
+        self._outbox = OutboxShipping(SqlOutbox(stores.database), self._recorder, home, every_s)
+        loop = asyncio.get_running_loop()
+        self._background = loop.create_task(self._office.run(), context=contextvars.Context())
+        self._shipping = loop.create_task(self._outbox.run(), context=contextvars.Context())
 
     async def verify(self, digest: bytes) -> VerdictWire:
         """The verdict about the key with this SHA-256 digest."""
@@ -91,18 +105,30 @@ class Auth:
         return True
 
     async def desk(self, wire: DeskCallWire) -> DeskAnswerWire:
-        """An administrative request."""
+        """An administrative request. What could not be journaled is not changed either."""
+        if self._recorder.full and changes(wire[1]):
+            return refusal_wire(_no_room())
         return await self._office.desk.handle(wire)
 
     async def check_health(self) -> None:
         """Called by Serve; raising replaces this replica."""
-        if self._background.done():
+        if self._background.done() or self._shipping.done():
             raise RuntimeError("the office's background work ended")
 
     async def __del__(self) -> None:
         self._office.stop()
-        await asyncio.wait({self._background}, timeout=_STOP_S)
+        self._outbox.stop()
+        await asyncio.wait({self._background, self._shipping}, timeout=_STOP_S)
+        await self._recorder.close()
         await self._database.close()
+
+
+def _no_room() -> Unavailable:
+    return Unavailable(
+        Refusal.TELEMETRY_UNAVAILABLE,
+        "There is no room for the journal, so nothing is administered.",
+        retry_after_s=5.0,
+    )
 
 
 async def _verdict(work: Awaitable[Verdict]) -> VerdictWire:

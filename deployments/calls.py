@@ -25,7 +25,8 @@ from helixflow.inference.frame import Frame
 from helixflow.inference.request import EngineRequest
 from helixflow.routing.registry import Snapshot
 
-_LOST = (RayError, RayServeException, ConnectionError)
+LOST = (RayError, RayServeException, ConnectionError)
+"""What a call raises where the other side is gone."""
 
 
 class RayAuth:
@@ -89,7 +90,7 @@ class RayAuth:
         try:
             async with asyncio.timeout(limit_s or self._call_s):
                 return await method.remote(*arguments)
-        except (TimeoutError, *_LOST) as error:
+        except (TimeoutError, *LOST) as error:
             raise _auth_away() from error
 
 
@@ -105,7 +106,7 @@ class RayRegistrySource:
         try:
             async with asyncio.timeout(wait_s + self._call_s):
                 wire = await self._snapshot.remote(epoch, revision, wait_s)
-        except (TimeoutError, *_LOST) as error:
+        except (TimeoutError, *LOST) as error:
             raise Unavailable(
                 Refusal.REGISTRY_UNAVAILABLE, "The Router does not answer.", retry_after_s=1.0
             ) from error
@@ -130,7 +131,7 @@ class RayDispatcher:
             raise
         except BackPressureError as error:
             raise _full(request.model) from error
-        except _LOST as error:
+        except LOST as error:
             raise _lost(error) from error
 
     async def stream(self, request: EngineRequest) -> AsyncGenerator[Frame, None]:
@@ -145,7 +146,7 @@ class RayDispatcher:
                 yield frame
         except BackPressureError as error:
             raise _full(request.model) from error
-        except _LOST as error:
+        except LOST as error:
             raise _lost(error) from error
         finally:
             if not complete:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import secrets
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -17,7 +18,11 @@ from ray.serve.handle import DeploymentHandle
 from starlette.types import ASGIApp
 
 from deployments.calls import RayAuth, RayDispatcher, RayRegistrySource
+from deployments.limit_calls import RayLender
+from deployments.recording import start_recorder
+from deployments.telemetry_calls import RayTelemetry
 from helixflow.clock import SystemClock
+from helixflow.gateway.denials import Denials
 from helixflow.gateway.http.app import build_face
 from helixflow.gateway.local import LocalFace, ModelsWire
 from helixflow.gateway.pipeline import Pipeline
@@ -32,11 +37,20 @@ from helixflow.identity.last_used import LastUsed
 from helixflow.identity.policy_copies import PolicyCopies
 from helixflow.inference.frame import FrameWire
 from helixflow.inference.request import CallWire
-from helixflow.limits.ports import Unlimited
+from helixflow.limits.ledger import Ledger
 from helixflow.routing.registry import Catalog
-from helixflow.settings import GatewaySettings, HttpSettings, IdentitySettings, RoutingSettings
-from helixflow.signals import NullSignals
+from helixflow.settings import (
+    GatewaySettings,
+    HttpSettings,
+    IdentitySettings,
+    LimitsSettings,
+    RoutingSettings,
+    TelemetrySettings,
+)
+from helixflow.telemetry.authentication_failures import AuthenticationFailures
 from helixflow.telemetry.logs import configure_logging
+
+_STOP_S = 2.0
 
 
 @serve.ingress()
@@ -44,10 +58,15 @@ class Ingress:
     """The Serve shell around the pipeline and its faces."""
 
     async def __init__(  # type: ignore[misc]
-        self, auth: DeploymentHandle[Any], router: DeploymentHandle[Any], tree: dict[str, Any]
+        self,
+        auth: DeploymentHandle[Any],
+        router: DeploymentHandle[Any],
+        limiter: DeploymentHandle[Any],
+        tree: dict[str, Any],
     ) -> None:
         configure_logging(tree["telemetry"]["log_level"])
-        clock, signals = SystemClock(), NullSignals()
+        clock = SystemClock()
+        self._recorder = signals = start_recorder(tree, "ingress", clock)
         self._gateway = GatewaySettings(**tree["gateway"])
         self._http = HttpSettings(**tree["http"])
         identity, routing = IdentitySettings(**tree["identity"]), RoutingSettings(**tree["routing"])
@@ -57,16 +76,24 @@ class Ingress:
         authenticator = Authenticator(office, identity, clock, signals, call_s, office.verify_token)
         last_used = LastUsed(clock)
         catalog = Catalog(self._gateway.loading_retry_after_s)
+        telemetry = TelemetrySettings(**tree["telemetry"])
+        self._records = RayTelemetry(telemetry)
+        self._failures = AuthenticationFailures(signals, telemetry.shipping, clock)
+        holder, limits = secrets.token_hex(12), LimitsSettings(**tree["limits"])
+        lender = RayLender(limiter, call_s)
+        self._ledger = Ledger(lender, holder, limits, clock, signals, wait_s=call_s)
         self._pipeline = Pipeline(
             authenticator=authenticator,
             policies=PolicyCopies(office, identity.policy_sets_max, call_s),
             last_used=last_used,
             catalog=catalog,
-            limiter=Unlimited(),
+            limiter=self._ledger,
             dispatcher=RayDispatcher(),
             settings=self._gateway,
             clock=clock,
             signals=signals,
+            denials=Denials(signals, clock, self._failures),
+            holder=holder,
         )
         self._clock = clock
         self._local = LocalFace(self._pipeline, self._gateway, clock, self._http.body_bytes_max)
@@ -78,12 +105,16 @@ class Ingress:
                 follow_identity(authenticator, identity),
                 follow_news(office, authenticator, identity),
                 report_uses(last_used, office, identity),
+                self._ledger.run(),
+                self._failures.run(),
             )
         ]
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """Called by Serve once the replica is built."""
-        return build_face(self._pipeline, self._http, self._gateway, self._clock, self._office)
+        return build_face(
+            self._pipeline, self._http, self._gateway, self._clock, self._office, self._records
+        )
 
     async def answer(self, wire: CallWire) -> AsyncGenerator[FrameWire, None]:
         """A generation, for Python handles (helixflow/handle.py)."""
@@ -102,3 +133,11 @@ class Ingress:
         """Called by Serve; raising replaces this replica."""
         if any(task.done() for task in self._upkeep):
             raise RuntimeError("the upkeep of the copies ended")
+
+    async def __del__(self) -> None:
+        for task in self._upkeep:
+            task.cancel()
+        await asyncio.wait(self._upkeep, timeout=_STOP_S)
+        await self._ledger.close()
+        self._failures.tell(everything=True)
+        await self._recorder.close()

@@ -14,6 +14,7 @@ from typing import Any
 from ray import serve
 
 from deployments.names import ROUTER, lean
+from deployments.recording import start_recorder
 from helixflow.clock import SystemClock
 from helixflow.engine.build import build_engine
 from helixflow.engine.replica import ModelReplica
@@ -22,7 +23,6 @@ from helixflow.inference.frame import FrameWire
 from helixflow.inference.model_spec import ModelSpec
 from helixflow.inference.request import EngineRequestWire
 from helixflow.settings import EngineSettings
-from helixflow.signals import NullSignals
 from helixflow.telemetry.logs import configure_logging
 
 # Long for a call, but a process that imports vLLM is slow to send one.
@@ -40,7 +40,10 @@ class Model:
         self._reports: set[asyncio.Task[None]] = set()
         settings = EngineSettings(**tree["engine"])
         engine = build_engine(self._spec, settings, Path(tree["models_dir"]), Path(tree["run_dir"]))
-        self._replica = ModelReplica(self._spec, engine, SystemClock(), NullSignals())
+        clock = SystemClock()
+        self._recorder = start_recorder(tree, "model", clock)
+        name = serve.get_replica_context().replica_id.unique_id
+        self._replica = ModelReplica(self._spec, engine, clock, self._recorder, name)
         try:
             await self._replica.start(self._progress)
         except ModelLoadError as error:
@@ -65,12 +68,17 @@ class Model:
         """Sequences that are being generated right now."""
         return self._replica.load().running
 
+    async def held(self, holder: str) -> int:
+        """Requests of an Ingress process that this replica runs or has waiting."""
+        return self._replica.held(holder)
+
     async def check_health(self) -> None:
         """Called by Serve; raising replaces this replica."""
         await self._replica.health()
 
     async def __del__(self) -> None:
         await self._replica.stop()
+        await self._recorder.close()
 
     def _progress(self, stage: str, done: float) -> None:
         self._loop.call_soon_threadsafe(self._send, stage, done)

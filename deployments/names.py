@@ -9,7 +9,12 @@ from ray.serve.handle import DeploymentHandle
 AUTH = "Auth"
 INGRESS = "Ingress"
 MODEL = "Model"
+RATE_LIMITER = "RateLimiter"
 ROUTER = "Router"
+
+TELEMETRY = "helixflow-telemetry"
+NAMESPACE = "helixflow"
+"""The actor that is no deployment, and where Ray keeps its name."""
 
 # Serve makes a log record per hop and request, and drops it later where its access log is off:
 # only a level above it saves the cost. The pipeline reports requests itself.

@@ -15,12 +15,13 @@ from typing import Any
 from ray import serve
 
 from deployments.fleet import ServeFleet
+from deployments.recording import start_recorder
+from deployments.telemetry import find_or_create
 from helixflow.clock import SystemClock
 from helixflow.inference.model_spec import ModelSpec
 from helixflow.routing.reconcile import Reconciler
 from helixflow.routing.registry import Registry, SnapshotWire
 from helixflow.settings import RoutingSettings
-from helixflow.signals import NullSignals
 from helixflow.telemetry.logs import configure_logging
 
 
@@ -32,10 +33,9 @@ class Router:
         models = [ModelSpec.from_json(spec) for spec in specs]
         self._registry = Registry(uuid.uuid4().hex, int(time.time()), models)
         self._fleet = ServeFleet(tree, serve.get_replica_context().app_name)
-        settings = RoutingSettings(**tree["routing"])
-        self._reconciler = Reconciler(
-            self._registry, self._fleet, settings, SystemClock(), NullSignals()
-        )
+        settings, clock = RoutingSettings(**tree["routing"]), SystemClock()
+        self._recorder = start_recorder(tree, "router", clock, find_or_create(tree))
+        self._reconciler = Reconciler(self._registry, self._fleet, settings, clock, self._recorder)
         self._task = asyncio.get_running_loop().create_task(
             self._reconciler.run(), context=contextvars.Context()
         )
@@ -53,3 +53,7 @@ class Router:
         """Called by Serve; raising replaces this replica."""
         if self._task.done():
             raise RuntimeError("the reconciler ended")
+
+    async def __del__(self) -> None:
+        self._task.cancel()
+        await self._recorder.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from helixflow.inference.model_spec import (
     EchoPace,
     EngineKind,
+    FairShares,
     ModelSource,
     ModelSpec,
     Price,
@@ -38,6 +39,7 @@ def model_spec(model: ModelSettings) -> ModelSpec:
         resources=Resources(**model.resources.model_dump()),
         price=Price(price.input_usd, cached, price.output_usd),
         echo=EchoPace(**model.echo.model_dump()),
+        fair_queue=FairShares(**model.fair_queue.model_dump()),
     )
 
 

@@ -54,6 +54,7 @@ class Refusal(StrEnum):
     OVERLOADED = "overloaded"
     PERMISSION_DENIED = "permission_denied"
     PRECONDITION_FAILED = "precondition_failed"
+    QUEUE_FULL = "queue_full"
     RATE_LIMIT_EXCEEDED = "rate_limit_exceeded"
     REGISTRY_UNAVAILABLE = "registry_unavailable"
     RESOURCE_NOT_FOUND = "resource_not_found"
@@ -229,6 +230,7 @@ _KINDS: dict[Refusal, type[Refused]] = {
     Refusal.OVERLOADED: Overloaded,
     Refusal.PERMISSION_DENIED: Forbidden,
     Refusal.PRECONDITION_FAILED: PreconditionFailed,
+    Refusal.QUEUE_FULL: QuotaExceeded,
     Refusal.RATE_LIMIT_EXCEEDED: QuotaExceeded,
     Refusal.REGISTRY_UNAVAILABLE: Unavailable,
     Refusal.RESOURCE_NOT_FOUND: NotFound,

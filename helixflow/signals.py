@@ -13,16 +13,41 @@ from typing import Protocol, TypeAlias
 
 
 class Metric(StrEnum):
-    """Names of what is counted or measured, with the unit last (Prometheus conventions)."""
+    """Names of what is counted or measured, with the unit last (Prometheus conventions).
 
+    `telemetry/metrics.py` says of each what it is, its labels and its buckets.
+    """
+
+    COST_USD = "helixflow_cost_usd_total"
+    DEAD_LETTERS = "helixflow_dead_letters_total"
+    EVENTS = "helixflow_events_total"
+    EVENTS_DROPPED = "helixflow_events_dropped_total"
+    EVENTS_LOST = "helixflow_events_lost_total"
+    HTTP_REQUESTS = "helixflow_http_requests_total"
+    HTTP_REQUEST_SECONDS = "helixflow_http_request_duration_seconds"
+    INTER_TOKEN_SECONDS = "helixflow_inter_token_latency_seconds"  # noqa: S105 (of text)
+    JOURNAL_LAG_SECONDS = "helixflow_journal_lag_seconds"
+    KEY_AGE_SECONDS = "helixflow_key_age_seconds"
+    KV_CACHE_USAGE = "helixflow_kv_cache_usage_ratio"
     LIMIT_EXCHANGES = "helixflow_limit_exchanges_total"
     LIMIT_REFUSALS = "helixflow_limit_refusals_total"
     LIMIT_STORE_AWAY_SECONDS = "helixflow_limit_store_away_seconds"
     MODEL_STATE_CHANGES = "helixflow_model_state_changes_total"
+    ONGOING_REQUESTS = "helixflow_ongoing_requests"
+    PREFIX_CACHE_HIT_TOKENS = "helixflow_prefix_cache_hit_tokens_total"
+    PROCESSES = "helixflow_processes"
+    QUEUED_REQUESTS = "helixflow_queued_requests"
+    QUEUE_WAIT_SECONDS = "helixflow_queue_wait_seconds"
     REFUSALS = "helixflow_refusals_total"
-    REQUEST_SECONDS = "helixflow_request_duration_seconds"
     REQUESTS = "helixflow_requests_total"
-    TIME_TO_FIRST_FRAME_SECONDS = "helixflow_time_to_first_frame_seconds"
+    REQUEST_SECONDS = "helixflow_request_duration_seconds"
+    RUNNING_SEQUENCES = "helixflow_running_sequences"
+    SERIES_DROPPED = "helixflow_series_dropped_total"
+    SINK_FAILURES = "helixflow_sink_failures_total"
+    SINK_LAG_SECONDS = "helixflow_sink_lag_seconds"
+    SINK_QUEUE_EVENTS = "helixflow_sink_queue_events"
+    STAGE_SECONDS = "helixflow_stage_duration_seconds"
+    TIME_TO_FIRST_TOKEN_SECONDS = "helixflow_time_to_first_token_seconds"  # noqa: S105 (of text)
     TOKENS = "helixflow_tokens_total"
     VERDICT_LOOKUPS = "helixflow_verdict_lookups_total"
 

@@ -11,7 +11,15 @@ from ray.serve.handle import DeploymentHandle
 
 import helixflow
 from helixflow.api.sse import DONE, event
-from helixflow.errors import DeadlineExceeded, InvalidRequest, Refusal, Unauthenticated, Unavailable
+from helixflow.errors import (
+    Breach,
+    DeadlineExceeded,
+    InvalidRequest,
+    QuotaExceeded,
+    Refusal,
+    Unauthenticated,
+    Unavailable,
+)
 from helixflow.gateway.local import LocalFace, ModelsWire
 from helixflow.gateway.pipeline import Pipeline
 from helixflow.handle import Client, connect
@@ -148,6 +156,20 @@ class TestAsyncPrograms:
         assert program.handle.responses[0].canceled
         await program.handle.responses[0].closed()
         assert program.stage.dispatcher.canceled == 1
+
+    async def test_a_limit_that_is_used_up_is_told_with_its_facts(self) -> None:
+        program = Program()
+        breach = Breach("tokens_per_minute", "key=key_1,model=echo-1", 100.0, 98.0, 12.5)
+        program.stage.limiter.refusal = QuotaExceeded(
+            Refusal.RATE_LIMIT_EXCEEDED, "No tokens are left.", retry_after_s=2.5, breach=breach
+        )
+        with pytest.raises(QuotaExceeded) as caught:
+            await program.client.achat(model="echo-1", messages=HELLO)
+        assert (caught.value.breach, caught.value.retry_after_s) == (breach, 2.5)
+        stream = program.client.astream(model="echo-1", messages=HELLO)
+        with pytest.raises(QuotaExceeded) as caught:
+            await anext(stream)
+        assert caught.value.breach == breach
 
     async def test_a_refusal_in_the_middle_comes_after_the_chunks(self) -> None:
         died = Unavailable(Refusal.ENGINE_DIED, "It died.", retry_after_s=5.0)

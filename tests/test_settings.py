@@ -221,6 +221,10 @@ class TestModels:
             ({"price": {"input_usd": -1}}, "greater than or equal to 0"),
             ({"queue_max": -1}, "greater than or equal to 0"),
             ({"sequences_max": 0}, "greater than or equal to 1"),
+            ({"fair_queue": {"tenant_share": 0}}, "greater than 0"),
+            ({"fair_queue": {"reserved_share": 1}}, "less than 1"),
+            ({"fair_queue": {"overtakes_max": 0}}, "greater than or equal to 1"),
+            ({"fair_queue": {"output_weight": 0}}, "greater than 0"),
         ],
     )
     def test_a_model_that_cannot_run_is_refused(

@@ -49,10 +49,28 @@ def goals(run: Run) -> list[Goal]:
         )
         for load, title in (("c1", "1 connection"), ("c32", "32 connections"))
     ]  # fmt: skip
+    found += [
+        Goal(
+            f"tokens/s beside ray.serve.llm, {title}", 1.0, "x",
+            _ratio(run, "llm_peers", "ray_serve_llm", load, "tokens_per_s"),
+        )
+        for load, title in (("s1", "1 stream"), ("s8", "8 streams"), ("s32", "32 streams"))
+    ]  # fmt: skip
+    found += [
+        Goal(
+            "requests/s beside LiteLLM, 32 connections", 7.0, "x",
+            _ratio(run, "peers", "litellm", "c32", "requests_per_s"),
+        ),
+        Goal(
+            "latency p50 beside LiteLLM, 1 connection", 0.2, "x",
+            _ratio(run, "peers", "litellm", "c1", "latency_p50_ms"), at_least=False,
+        ),
+    ]  # fmt: skip
     return [
         *found,
         Goal("from start to the first token", 60.0, "s", first_token(run), at_least=False),
         *_identity(run),
+        *_telemetry(run),
     ]
 
 
@@ -76,6 +94,17 @@ def _identity(run: Run) -> Iterator[Goal]:
         yield Goal(what, 1.25, "x", flat, at_least=False)
     last = figure(run.series("identity_revocation", OURS, "revoke", "revoked_max_ms"))
     yield Goal("a revoked key is refused everywhere", 1000.0, "ms", last, at_least=False)
+
+
+def _telemetry(run: Run) -> Iterator[Goal]:
+    for name, what, target in (
+        ("added_us", "CPU added by telemetry to a request", 60.0),
+        ("added_chunk_us", "CPU added by telemetry to a chunk", 2.0),
+    ):
+        measured = figure(run.series("telemetry", OURS, "recording", name))
+        yield Goal(what, target, "µs", measured, at_least=False)
+    pace = figure(run.series("telemetry", OURS, "hub_files", "events_per_s"))
+    yield Goal("events through the hub into files", 5000.0, "/s", pace)
 
 
 def _stores(run: Run, system: str) -> tuple[str, str]:

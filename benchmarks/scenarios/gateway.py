@@ -1,10 +1,13 @@
-"""What the platform costs: HelixFlow on its echo model beside the bare one-hop Serve app.
+"""What the platform costs: HelixFlow on its echo model beside the bare one-hop Serve app, and beside
+LiteLLM's proxy.
 
-HelixFlow authenticates, parses, resolves, queues and counts; the floor does none of it. Both move
-the same bytes over the same hop.
+HelixFlow authenticates, parses, resolves, queues and counts; the floor does none of it. All move
+the same bytes.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from benchmarks.load.plan import Closed, Expected, Open
 from benchmarks.scenarios.bodies import chat_body
@@ -12,6 +15,8 @@ from benchmarks.scenarios.ports import Load, Scenario
 from benchmarks.settings import ECHO_CONFIG, Depth, models_dir
 from benchmarks.systems.bare_serve import BareServe
 from benchmarks.systems.helixflow_stack import HelixFlow
+from benchmarks.systems.litellm_proxy import LiteLlm
+from benchmarks.systems.ports import System
 from benchmarks.systems.ready_answers import PROMPT
 
 MODEL = "echo-1"
@@ -32,6 +37,21 @@ def gateway(depth: Depth) -> Scenario:
         title="Gateway overhead, echo model",
         systems=(BareServe, lambda: HelixFlow(ECHO_CONFIG, models_dir())),
         loads=tuple(loads),
+        visits=depth.visits,
+        rounds=depth.rounds,
+    )
+
+
+def peers(depth: Depth) -> Scenario:
+    """The same loads before LiteLLM's proxy."""
+    systems: list[Callable[[], System]] = [LiteLlm]
+    if depth.full:
+        systems.append(lambda: LiteLlm(workers=2))
+    return Scenario(
+        name="peers",
+        title="Gateways, echo answers",
+        systems=(*systems, lambda: HelixFlow(ECHO_CONFIG, models_dir())),
+        loads=(_plain(1, depth.seconds), _plain(32, depth.seconds), _streams(8, depth.seconds)),
         visits=depth.visits,
         rounds=depth.rounds,
     )

@@ -16,6 +16,7 @@ from benchmarks.systems.bare_vllm import BareVllm
 from benchmarks.systems.engine_facts import engine_facts
 from benchmarks.systems.helixflow_stack import HelixFlow
 from benchmarks.systems.ports import System
+from benchmarks.systems.ray_serve_llm import RayServeLlm
 
 TOKENS = 64
 _TOPICS = ("a river", "the moon", "an old ship", "a bakery", "winter", "a chess game", "a bridge")
@@ -34,6 +35,22 @@ def real_model(depth: Depth) -> Scenario:
         title=f"Real model, streams of {TOKENS} tokens",
         systems=tuple(systems),
         loads=tuple(_streams(facts.name, count, depth.waves) for count in streams),
+        visits=depth.visits,
+        rounds=depth.rounds,
+    )
+
+
+def llm_peers(depth: Depth) -> Scenario:
+    """The same streams through `ray.serve.llm`, on the same Ray and with the same engine."""
+    facts = engine_facts(EMBEDDED_CONFIG, models_dir())
+    return Scenario(
+        name="llm_peers",
+        title=f"Real model on Ray, streams of {TOKENS} tokens",
+        systems=(
+            lambda: RayServeLlm(facts),
+            lambda: HelixFlow(EMBEDDED_CONFIG, models_dir()),
+        ),
+        loads=tuple(_streams(facts.name, count, depth.waves) for count in (1, 8, 32)),
         visits=depth.visits,
         rounds=depth.rounds,
     )

@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from benchmarks.scenarios.bodies import CHAT, chat_body
 from benchmarks.settings import ROOT
@@ -30,7 +31,6 @@ from helixflow.cli.record import Stack
 from helixflow.cli.serve_api import ServeApi
 from helixflow.settings import Settings
 
-_READY_S = 120.0
 _SHIELD = "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"
 _MODULE = "benchmarks.systems.bare_serve_app"
 
@@ -40,6 +40,10 @@ class BareServe:
 
     name = "serve"
     title = "bare one-hop Serve app"
+    model = "echo-1"
+    ready_limit_s = 120.0
+    packages: tuple[str, ...] = ()
+    """Folders that its processes look for packages in, beside the checkout."""
 
     def __init__(self) -> None:
         self.family = Family()
@@ -62,11 +66,11 @@ class BareServe:
             arguments = head_arguments(settings, stack, os.cpu_count() or 2)
             start_head(ray_program(), arguments, environment, ROOT)
             api = ServeApi(stack.dashboard_url, stack.token_file.read_text().strip())
-            _until(api.alive, "Ray's dashboard does not answer")
-            api.deploy(_schema(port))
+            self._until(api.alive, "Ray's dashboard does not answer")
+            api.deploy(_schema(port, self.applications()))
         except CommandFailed as error:
             raise StartFailed(" ".join(str(error).split())[:300]) from error
-        _until(lambda: _answers(port), "the app does not answer")
+        self._until(lambda: _answers(port, self.model), "the app does not answer")
         facts = {"ray_flags": _flags(environment), "authentication": False}
         return Running(HOST, port, time.monotonic() - begin, facts=facts)
 
@@ -75,52 +79,53 @@ class BareServe:
         if self._temp is not None:
             shutil.rmtree(self._temp, ignore_errors=True)
 
+    def applications(self) -> list[dict[str, Any]]:
+        """What Serve is to run, as its configuration says it."""
+        sides = (("floor-model", None, "build_model"), ("floor", "/", "build_front"))
+        return [
+            {"name": name, "route_prefix": route, "import_path": f"{_MODULE}:{builder}"}
+            for name, route, builder in sides
+        ]
+
+    def python_path(self) -> str:
+        """Where its processes look for modules."""
+        return os.pathsep.join((str(ROOT), *self.packages))
+
+    def _until(self, check: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + self.ready_limit_s
+        while not check():
+            if time.monotonic() > deadline:
+                raise StartFailed(f"{what} within {self.ready_limit_s:g} s")
+            time.sleep(0.1)
+
     def _environment(self, settings: Settings, stack: Stack) -> dict[str, str]:
         wrapper = write_wrapper(Path(stack.temp) / "bin", haproxy_binary())
         own = stack_environment(settings, stack, str(wrapper), files_limit())
         own.pop(_SHIELD, None)
-        base = process_environment({**own, "PYTHONPATH": str(ROOT)}, os.environ)
+        base = process_environment({**own, "PYTHONPATH": self.python_path()}, os.environ)
         return self.family.environment({}, base)
 
 
-def _schema(port: int) -> dict[str, object]:
+def _schema(port: int, applications: list[dict[str, Any]]) -> dict[str, object]:
     logging = {"enable_access_log": False}
     return {
         "proxy_location": "HeadOnly",
         "http_options": {"host": HOST, "port": port},
         "logging_config": logging,
-        "applications": [
-            {
-                "name": name,
-                "route_prefix": route,
-                "import_path": f"{_MODULE}:{builder}",
-                "logging_config": logging,
-            }
-            for name, route, builder in (
-                ("floor-model", None, "build_model"),
-                ("floor", "/", "build_front"),
-            )
-        ],
+        "applications": [{**each, "logging_config": logging} for each in applications],
     }
 
 
-def _answers(port: int) -> bool:
-    connection = http.client.HTTPConnection(HOST, port, timeout=5)
+def _answers(port: int, model: str) -> bool:
+    connection = http.client.HTTPConnection(HOST, port, timeout=30)
     try:
-        connection.request("POST", CHAT, chat_body("echo-1", PROMPT, 16, stream=False))
+        body = chat_body(model, PROMPT, 16, stream=False)
+        connection.request("POST", CHAT, body, {"content-type": "application/json"})
         return connection.getresponse().status == 200
     except (OSError, http.client.HTTPException):
         return False
     finally:
         connection.close()
-
-
-def _until(check: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + _READY_S
-    while not check():
-        if time.monotonic() > deadline:
-            raise StartFailed(f"{what} within {_READY_S:g} s")
-        time.sleep(0.1)
 
 
 def _flags(environment: Mapping[str, str]) -> dict[str, str]:

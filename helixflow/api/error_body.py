@@ -37,7 +37,10 @@ _encoder = msgspec.json.Encoder()
 
 
 def error_body(refused: Refused) -> bytes:
-    """`{"error": {"message", "type", "param", "code"}}` as JSON bytes; `code` is the reason."""
+    """`{"error": {"message", "type", "param", "code"}}` as JSON bytes; `code` is the reason.
+
+    Where the reason is a limit, it has a fifth field, `limit`, with the facts of the breach.
+    """
     try:
         return _encode(refused, refused.message, refused.param)
     except UnicodeEncodeError:  # an unpaired surrogate, out of something that a client sent
@@ -45,16 +48,22 @@ def error_body(refused: Refused) -> bytes:
 
 
 def _encode(refused: Refused, message: str, param: str | None) -> bytes:
-    return _encoder.encode(
-        {
-            "error": {
-                "message": message,
-                "type": _TYPES.get(type(refused), "server_error"),
-                "param": param,
-                "code": refused.reason.value,
-            }
+    error: dict[str, object] = {
+        "message": message,
+        "type": _TYPES.get(type(refused), "server_error"),
+        "param": param,
+        "code": refused.reason.value,
+    }
+    breach = refused.breach
+    if breach is not None:
+        error["limit"] = {
+            "name": breach.name,
+            "scope": breach.scope,
+            "limit": breach.limit,
+            "current": breach.current,
+            "reset_seconds": breach.reset_s,
         }
-    )
+    return _encoder.encode({"error": error})
 
 
 def _mended(text: str) -> str:

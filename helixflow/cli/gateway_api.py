@@ -126,6 +126,13 @@ class GatewayApi:
         listed: list[dict[str, Any]] = answer.json()["data"]
         return listed
 
+    def limits(self) -> dict[str, Any]:
+        """The key's own limits and what is left of them."""
+        answer = self._client.request("GET", "/v1/limits")
+        require_ok(answer)
+        listed: dict[str, Any] = answer.json()
+        return listed
+
     def chat(
         self,
         model: str,

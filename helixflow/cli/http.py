@@ -84,7 +84,8 @@ class Client:
                 response = connection.getresponse()
             except (OSError, http.client.HTTPException) as error:
                 raise Unreachable(f"{host}:{port}: {_reason(error)}") from error
-            yield response
+            with response:  # which outlives its connection where it was not read to its end
+                yield response
         finally:
             connection.close()
 

@@ -1,4 +1,4 @@
-"""The log files of a stack: Serve's, one per replica, and Ray's own."""
+"""The log files of a stack: Serve's, one per replica, what our processes say, and Ray's own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 from helixflow.cli.failure import NotRunning
 from helixflow.cli.record import load_stack
 
-_PATTERNS = ("serve/*.log", "*.log", "*.out", "*.err")
+_OURS = ("serve/*.log", "worker-*.err")
+_PATTERNS = (*_OURS, "*.log", "*.out", "*.err")
 _NOISE = ("python-core-", "export_events", "event_")
 _FOLLOW_S = 0.2
 _TAIL_BYTES = 256 * 1024
@@ -28,9 +29,10 @@ def log_folder(home: Path) -> Path:
 def log_files(folder: Path, component: str) -> list[Path]:
     """Files that hold something and whose name contains `component`, oldest change first.
 
-    Without a component these are Serve's own: the controller, and one file per replica.
+    Without a component these are Serve's own (the controller, and one file per replica), and what
+    the processes of replicas and actors say.
     """
-    patterns = _PATTERNS if component else _PATTERNS[:1]
+    patterns = _PATTERNS if component else _OURS
     found = {
         path
         for pattern in patterns

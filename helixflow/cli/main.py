@@ -14,8 +14,9 @@ import typer
 from rich.console import Console
 
 from helixflow.cli import db
+from helixflow.cli.admin import audit, limits, org, policy, project, token, user
 from helixflow.cli.admin import key as key_commands
-from helixflow.cli.admin import org, policy, project, token, user
+from helixflow.cli.admin import usage as usage_commands
 from helixflow.cli.chat import Conversation, default_model, pace, talk, write_to
 from helixflow.cli.check import check, show_check
 from helixflow.cli.command import BaseUrl, Home, Json, command, print_json
@@ -40,15 +41,19 @@ app = typer.Typer(
 config_app = typer.Typer(no_args_is_help=True, help="Look at configuration files.")
 app.add_typer(config_app, name="config")
 for _name, _noun in (
+    ("audit", audit.app),
     ("org", org.app),
     ("project", project.app),
     ("user", user.app),
     ("key", key_commands.app),
     ("policy", policy.app),
+    ("limits", limits.app),
     ("token", token.app),
     ("db", db.app),
 ):
     app.add_typer(_noun, name=_name)
+
+app.command()(usage_commands.usage)
 
 Key = Annotated[str | None, typer.Option("--api-key", help="The key; by default the home's.")]
 ModelName = Annotated[str | None, typer.Option("--model", "-m", help="Which model.")]

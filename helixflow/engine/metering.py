@@ -48,7 +48,7 @@ class Meter:
 
 
 class Meters:
-    """The meters of running requests, and of the last thousand that ended unread."""
+    """The meters of running requests, and of the last thousand that ended."""
 
     def __init__(self, ended_max: int = _ENDED_MAX) -> None:
         self._running: dict[str, Meter] = {}
@@ -62,7 +62,7 @@ class Meters:
         return meter
 
     def close(self, request_id: str) -> None:
-        """The request is over; its count is kept until it is read once."""
+        """The request is over; its count is kept until many others have ended."""
         meter = self._running.pop(request_id, None)
         if meter is not None:
             self._ended[request_id] = meter
@@ -70,6 +70,6 @@ class Meters:
             self._ended.popitem(last=False)
 
     def usage(self, request_id: str) -> Usage:
-        """The count of a running request, or, once, of an ended one; zeros for any other."""
-        meter = self._running.get(request_id) or self._ended.pop(request_id, None)
+        """The count of a running or ended request; zeros for any other."""
+        meter = self._running.get(request_id) or self._ended.get(request_id)
         return Usage() if meter is None else meter.usage

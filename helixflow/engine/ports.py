@@ -35,7 +35,8 @@ class Engine(Protocol):
         """What a running or just ended request has used so far; zeros where it is not known.
 
         This is how the tokens of a request that was hung up on are known: its generator is closed
-        before a sidecar could be sent.
+        before a sidecar could be sent. The fair queue asks too, as often as it decides. Cheap, and
+        the same whoever asks.
         """
         ...
 

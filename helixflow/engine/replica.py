@@ -15,10 +15,13 @@ from dataclasses import replace
 import structlog
 
 from helixflow.clock import Clock, SystemClock
+from helixflow.engine.course import Course
 from helixflow.engine.gate import Gate, Ticket
 from helixflow.engine.ports import Engine, Progress
 from helixflow.engine.step_timer import StepTimer
 from helixflow.errors import Refusal, Refused
+from helixflow.ids import RequestId
+from helixflow.inference.facts import OK
 from helixflow.inference.frame import Frame, FrameWire, Sidecar
 from helixflow.inference.load import Load
 from helixflow.inference.model_spec import ModelSpec
@@ -30,7 +33,8 @@ _log = structlog.get_logger(__name__)
 
 
 class ModelReplica:
-    """Answers requests with one engine: `sequences_max` at once, and `queue_max` that wait."""
+    """Answers requests with one engine: `sequences_max` sequences at once, `queue_max` requests
+    that wait. `name` is what Serve calls the replica."""
 
     def __init__(
         self,
@@ -38,12 +42,15 @@ class ModelReplica:
         engine: Engine,
         clock: Clock | None = None,
         signals: Signals | None = None,
+        name: str = "",
     ) -> None:
         self._spec = spec
+        self._name = name
         self._engine = engine
         self._clock = clock or SystemClock()
         self._signals = signals or NullSignals()
-        self._gate = Gate(spec.sequences_max, spec.queue_max, self._clock)
+        self._gate = Gate(spec, engine.usage, self._clock, self._signals)
+        self._held: dict[str, int] = {}
 
     async def start(self, progress: Progress) -> None:
         """Load the model. Raises `ModelLoadError`."""
@@ -61,6 +68,10 @@ class ModelReplica:
         """The engine's load, with everyone who waits, here or there."""
         load = self._engine.load()
         return replace(load, waiting=load.waiting + self._gate.waiting)
+
+    def held(self, holder: str) -> int:
+        """Requests of an Ingress process (by its random id) that run or wait here."""
+        return self._held.get(holder, 0)
 
     async def unary(self, wire: EngineRequestWire) -> FrameWire:
         """Answer with one frame, sidecar included."""
@@ -81,30 +92,39 @@ class ModelReplica:
         last = Frame(b"", Sidecar())
         refused: Refused | None = None
         usage = Usage()
+        course = Course(self._clock)
         try:
-            async with aclosing(self._generate(EngineRequest.from_wire(wire))) as frames:
+            async with aclosing(self._generate(EngineRequest.from_wire(wire), course)) as frames:
                 async for frame in frames:
+                    course.give()
                     if frame.sidecar is None:
                         yield frame
                     else:
                         last = frame
+            course.outcome = OK
         except Refused as error:
             refused = error
+            course.outcome = error.reason.value
         except Exception:
             _log.exception("request_failed", model=self._spec.name, request_id=wire[1])
             refused = Refused(Refusal.INTERNAL_ERROR, "The model replica failed.")
+            course.outcome = refused.reason.value
         finally:
-            usage = self._settle(wire[1])
+            usage = self._settle(wire[1], course, last.sidecar)
         side = last.sidecar or Sidecar()
         refused = side.refused or refused
         yield Frame(last.data, Sidecar(usage, side.finish_reason, self.load(), refused))
 
-    async def _generate(self, request: EngineRequest) -> AsyncGenerator[Frame, None]:
+    async def _generate(
+        self, request: EngineRequest, course: Course
+    ) -> AsyncGenerator[Frame, None]:
         """The engine's frames, in turn and in time."""
         timer = StepTimer(request.timeout_s, request.timeout_s)
         ticket: Ticket | None = None
+        self._hold(request.holder, 1)
         try:
-            ticket = await timer.within(self._gate.enter())
+            ticket = await timer.within(self._gate.enter(request))
+            course.begin()
             async with aclosing(self._engine.generate(request)) as frames:
                 while (frame := await timer.within(anext(frames, None))) is not None:
                     yield frame
@@ -112,9 +132,17 @@ class ModelReplica:
             timer.stop()
             if ticket is not None:
                 ticket.leave()
+            self._hold(request.holder, -1)
 
-    def _settle(self, request_id: str) -> Usage:
-        """Count what the request used, hang-ups included."""
+    def _hold(self, holder: str, change: int) -> None:
+        count = self._held.get(holder, 0) + change
+        if count:
+            self._held[holder] = count
+        else:
+            del self._held[holder]
+
+    def _settle(self, request_id: str, course: Course, side: Sidecar | None) -> Usage:
+        """Count and journal what the request used, hang-ups included."""
         usage = self._engine.usage(request_id)
         model = ("model", self._spec.name)
         if usage.prompt_tokens:
@@ -122,4 +150,18 @@ class ModelReplica:
         if usage.completion_tokens:
             kind = ("kind", "completion")
             self._signals.count(Metric.TOKENS, (model, kind), usage.completion_tokens)
+        if usage.cached_tokens:
+            self._signals.count(Metric.PREFIX_CACHE_HIT_TOKENS, (model,), usage.cached_tokens)
+        finish_reason = ""
+        if side is not None:
+            finish_reason = side.finish_reason
+            if side.refused is not None:
+                course.outcome = side.refused.reason.value
+        self._signals.gauge(Metric.KV_CACHE_USAGE, self._engine.load().kv_used, (model,))
+        pace_s = course.pace_s(usage.completion_tokens)
+        if pace_s is not None:
+            self._signals.observe(Metric.INTER_TOKEN_SECONDS, pace_s, (model,))
+        self._signals.record(
+            course.event(RequestId(request_id), self._spec.name, self._name, usage, finish_reason)
+        )
         return usage

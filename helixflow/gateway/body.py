@@ -123,7 +123,7 @@ def _chat_body(body: ChatBody, size: int) -> ParsedBody:
         schema_bytes, schema_param = schema_bytes + len(body.tools), "tools"
     return ParsedBody(
         body.model or "", bool(body.stream), _count(body.n), tokens, logprobs, schema_bytes, size,
-        "n", tokens_param, logprobs_param, schema_param,
+        "n", tokens_param, logprobs_param, schema_param, body.service_tier or "",
     )  # fmt: skip
 
 
@@ -136,7 +136,7 @@ def _completion_body(body: CompletionBody, size: int) -> ParsedBody:
     return ParsedBody(
         body.model or "", bool(body.stream), _count(body.n) * prompts, tokens, logprobs,
         schema_bytes, size, "prompt" if prompts > 1 else "n", "max_tokens", logprobs_param,
-        schema_param,
+        schema_param, body.service_tier or "",
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ PATTERN_TOKENS_MAX = 64
 """Longest pattern that repetition detection may look for: it is searched for at every token."""
 
 Role: TypeAlias = Literal["assistant", "developer", "function", "system", "tool", "user"]
+Tier: TypeAlias = Literal["auto", "default", "flex", "priority", "scale"]
 Prompt: TypeAlias = str | list[str | int | list[int]]
 
 
@@ -100,6 +101,8 @@ class Body(Steering, kw_only=True):
     seed: int | None = None
     stop: str | list[str] | None = None
     user: str | None = None
+    # vLLM passes it over; the platform reads a service class out of it.
+    service_tier: Tier | None = None
 
 
 class Link(Struct):

@@ -55,7 +55,7 @@ class LocalFace:
         """The models that the caller may see, or the frame that says why not."""
         try:
             principal = await self._pipeline.authenticate(credential, _SOURCE)
-            self._pipeline.authorize(principal, "model:list")
+            self._pipeline.authorize(principal, "model:list", _SOURCE)
         except Exception as error:
             return ((), _refusal(error))
         return (tuple(_card_wire(card) for card in self._pipeline.models(principal, _SOURCE)), None)

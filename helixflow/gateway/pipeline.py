@@ -17,19 +17,30 @@ from types import TracebackType
 from typing import Self
 
 from helixflow.clock import Clock
-from helixflow.errors import DeadlineExceeded, Overloaded, Refusal, Refused, Unavailable
+from helixflow.errors import (
+    DeadlineExceeded,
+    Forbidden,
+    Overloaded,
+    Refusal,
+    Refused,
+    Unauthenticated,
+    Unavailable,
+)
 from helixflow.gateway.body import check_bounds, parse
+from helixflow.gateway.denials import Denials
 from helixflow.gateway.ports import Authenticator, Dispatcher, Policies
+from helixflow.gateway.story import Story
 from helixflow.identity.cedar import Circumstances, CompiledPolicies, Target
 from helixflow.identity.last_used import LastUsed
 from helixflow.identity.permissions import Decision, Deny, Permission, decide
 from helixflow.identity.policy_copies import decision
+from helixflow.inference.facts import Admitted
 from helixflow.inference.frame import Frame
 from helixflow.inference.model_spec import ModelSpec
 from helixflow.inference.principal import Principal
 from helixflow.inference.request import Call, EngineRequest
 from helixflow.inference.usage import Usage
-from helixflow.limits.ports import Limiter, Reservation
+from helixflow.limits.ports import Limiter, LimitView, Reservation
 from helixflow.routing.ports import ModelState
 from helixflow.routing.registry import Catalog, Entry
 from helixflow.settings import GatewaySettings
@@ -74,6 +85,8 @@ class Pipeline:
         settings: GatewaySettings,
         clock: Clock,
         signals: Signals,
+        denials: Denials | None = None,
+        holder: str = "",
     ) -> None:
         self.authenticator = authenticator
         self.policies = policies
@@ -84,6 +97,8 @@ class Pipeline:
         self.settings = settings
         self.clock = clock
         self.signals = signals
+        self.denials = denials or Denials(signals, clock)
+        self.holder = holder
         self.ongoing = 0
 
     def exchange(self, call: Call) -> Exchange:
@@ -95,19 +110,35 @@ class Pipeline:
 
         Raises `Unauthenticated`, `Forbidden` or `Unavailable`.
         """
-        principal = self.authenticator.cached(credential, source)
-        if principal is None:
-            principal = await self.authenticator.authenticate(credential, source)
+        principal = await self.who(credential, source)
         self.last_used.note(principal.key)
         if self.policies.held(principal) is None:
             await self.policies.fetch(principal)
         return principal
 
-    def authorize(self, principal: Principal, permission: str) -> None:
+    async def who(self, credential: str | None, source: str) -> Principal:
+        """The caller. Raises `Unauthenticated`, `Forbidden` or `Unavailable`."""
+        principal = self.authenticator.cached(credential, source)
+        if principal is not None:
+            return principal
+        try:
+            return await self.authenticator.authenticate(credential, source)
+        except Unauthenticated as refused:
+            self.denials.unauthenticated(source, refused)
+            raise
+
+    def authorize(self, principal: Principal, permission: str, source: str = "") -> None:
         """Raises `Forbidden` where the caller lacks the permission (`resource:action`)."""
         decision = decide(principal, permission)
         if isinstance(decision, Deny):
-            raise decision.refused()
+            raise self._denied(decision, principal, permission, "", source)
+
+    def _denied(
+        self, decision: Deny, principal: Principal, permission: str, target: str, source: str
+    ) -> Forbidden:
+        refused = decision.refused()
+        self.denials.forbidden(principal, permission, target, source, refused)
+        return refused
 
     async def permit(self, principal: Principal, spec: ModelSpec, source: str) -> None:
         """Ask the caller's policies whether it may use a model. Raises `Forbidden`, `Unavailable`.
@@ -118,7 +149,7 @@ class Pipeline:
         action = Permission.MODEL_INVOKE
         judged = self._judge(policies, principal, action, spec, source)
         if isinstance(judged, Deny):
-            raise judged.refused()
+            raise self._denied(judged, principal, action, spec.name, source)
 
     def models(self, principal: Principal, source: str = "") -> Sequence[ModelCard]:
         """The models that exist for this caller, without those that policies do not let it list.
@@ -141,8 +172,16 @@ class Pipeline:
         policies, action = self._at_hand(principal), Permission.MODEL_READ
         judged = self._judge(policies, principal, action, entry.spec, source)
         if isinstance(judged, Deny):
-            raise judged.refused()
+            raise self._denied(judged, principal, action, entry.spec.name, source)
         return self._card(entry)
+
+    async def limits(self, principal: Principal, source: str = "") -> Sequence[LimitView]:
+        """A caller's limits and what is left of them, those per model for each that it may list.
+
+        Raises `Unavailable`.
+        """
+        models = [card.id for card in self.models(principal, source)]
+        return await self.limiter.view(principal, models)
 
     def _at_hand(self, principal: Principal) -> CompiledPolicies:
         """What `authenticate` fetched; gone only where very many others were fetched since."""
@@ -198,8 +237,8 @@ class Exchange:
     """
 
     __slots__ = (
-        "_call", "_first_is_due", "_frames", "_pipeline", "_reservation", "_started", "_timeout",
-        "first", "headers", "model", "streaming", "usage",
+        "_call", "_finish_reason", "_first_is_due", "_frames", "_pipeline", "_reservation",
+        "_story", "_timeout", "first", "headers", "model", "streaming", "usage",
     )  # fmt: skip
 
     def __init__(self, pipeline: Pipeline, call: Call) -> None:
@@ -207,8 +246,9 @@ class Exchange:
         self._call = call
         self._frames: AsyncGenerator[Frame, None] | None = None
         self._reservation: Reservation | None = None
-        self._started = pipeline.clock.monotonic()
-        remaining, first_token_s = call.deadline.remaining_s(self._started), self._first_token_s
+        self._story = Story(call.request_id, pipeline.signals, pipeline.clock)
+        remaining = call.deadline.remaining_s(self._story.started)
+        first_token_s = self._first_token_s
         self._first_is_due = first_token_s < remaining
         self._timeout = asyncio.timeout(min(remaining, first_token_s))
         self.first = b""
@@ -216,6 +256,7 @@ class Exchange:
         self.model = ""
         self.streaming = False
         self.usage: Usage | None = None
+        self._finish_reason = ""
 
     async def __aenter__(self) -> Self:
         self._pipeline.ongoing += 1
@@ -235,7 +276,10 @@ class Exchange:
     ) -> None:
         ended = await self._finish(error)
         self._pipeline.ongoing -= 1
-        self._report(_outcome(ended), refused=isinstance(ended, Refused))
+        refused = isinstance(ended, Refused)
+        self._story.end(
+            _outcome(ended), self.model, self.usage, self._finish_reason, refused=refused
+        )
         if ended is not None and ended is not error:
             raise ended from None
 
@@ -262,21 +306,40 @@ class Exchange:
             )
         principal = pipeline.authenticator.cached(call.credential, call.source)
         if principal is None:
-            principal = await pipeline.authenticator.authenticate(call.credential, call.source)
+            principal = await pipeline.who(call.credential, call.source)
+        story = self._story
+        story.mark("authenticate")
         pipeline.last_used.note(principal.key)
-        pipeline.authorize(principal, Permission.MODEL_INVOKE)
+        pipeline.authorize(principal, Permission.MODEL_INVOKE, call.source)
         body = parse(call.operation, call.body)
+        story.mark("parse")
         spec = pipeline.catalog.resolve(body.model, principal).spec
         if principal.policies:
             await pipeline.permit(principal, spec, call.source)
         check_bounds(body, spec)
         self.model, self.streaming = spec.name, body.stream
-        reservation = await pipeline.limiter.reserve(call.request_id, principal, spec, body)
+        story.mark("resolve")
+        limiter = pipeline.limiter
+        reservation = limiter.try_reserve(principal, spec, body)
+        if reservation is None:
+            reservation = await limiter.reserve(call.request_id, principal, spec, body)
         self._reservation = reservation
         self.headers = reservation.headers
+        story.mark("reserve")
         if not body.stream:
             # A whole answer takes as long as it takes.
             self._await_the_rest()
+        service_class = principal.share.class_for(body.service_tier)
+        story.admit(
+            Admitted.of(
+                principal,
+                spec,
+                call.operation,
+                stream=body.stream,
+                estimated_tokens=reservation.tokens,
+                service_class=service_class,
+            )
+        )
         request = EngineRequest(
             call.request_id,
             call.operation,
@@ -285,12 +348,18 @@ class Exchange:
             body.stream,
             principal.organization,
             call.deadline.remaining_s(pipeline.clock.monotonic()),
+            pipeline.holder,
+            principal.share.weight,
+            service_class,
+            reservation.tokens,
+            body.choices,
         )
         self.first = await self._first_bytes(request)
-        if body.stream:
-            seconds = pipeline.clock.monotonic() - self._started
+        story.begin_answer()
+        if body.stream and story.first_token_s is not None:
             labels = (("model", spec.name),)
-            pipeline.signals.observe(Metric.TIME_TO_FIRST_FRAME_SECONDS, seconds, labels)
+            metric = Metric.TIME_TO_FIRST_TOKEN_SECONDS
+            pipeline.signals.observe(metric, story.first_token_s, labels)
             self._await_the_rest()
 
     def _await_the_rest(self) -> None:
@@ -328,6 +397,7 @@ class Exchange:
         side = frame.sidecar
         if side is not None:
             self.usage = side.usage
+            self._finish_reason = side.finish_reason
             if side.refused is not None:
                 raise side.refused
         return frame.data
@@ -371,15 +441,6 @@ class Exchange:
         if self._first_is_due:
             return DeadlineExceeded.of("The first token", self._first_token_s)
         return DeadlineExceeded.of("The request", self._call.deadline.limit_s)
-
-    def _report(self, outcome: str, *, refused: bool) -> None:
-        pipeline = self._pipeline
-        seconds = pipeline.clock.monotonic() - self._started
-        labels = (("model", self.model), ("outcome", outcome))
-        pipeline.signals.count(Metric.REQUESTS, labels)
-        if refused:
-            pipeline.signals.count(Metric.REFUSALS, (("reason", outcome),))
-        pipeline.signals.observe(Metric.REQUEST_SECONDS, seconds, labels)
 
 
 def _target(spec: ModelSpec) -> Target:

@@ -14,6 +14,7 @@ from helixflow.errors import Conflict, InvalidRequest, Refusal
 from helixflow.identity import inputs
 from helixflow.identity.events import Actor, Event, EventName
 from helixflow.identity.keys import KeyKind, mac, mint
+from helixflow.identity.limits import copy_limits
 from helixflow.identity.permissions import KIND_PERMISSIONS
 from helixflow.identity.ports import Page, Store, StoredKey, Unit
 from helixflow.identity.projects import open_project_of, project_of, require_match
@@ -125,6 +126,7 @@ class ApiKeys:
                 created_at=now, last_used_at=None,
             )  # fmt: skip
             await self._records_add(unit, fresh)
+            await copy_limits(unit, actor, held.id, fresh.id, now)
             await self._put(unit, EventName.KEY_ROTATE, actor, _ended(held, now, overlap_s))
             return Issued(fresh, made.secret)
 

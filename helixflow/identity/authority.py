@@ -58,4 +58,5 @@ def principal_of(key: StoredKey) -> Principal:
         name=key.name,
         permissions=key.permissions,
         models=key.models,
+        subject=key.service_account or "",
     )

@@ -21,7 +21,16 @@ from helixflow.crypto.mac import hmac_sha256
 from helixflow.crypto.master_key import KeyRing
 from helixflow.crypto.passwords import Passwords
 from helixflow.errors import NotFound, Refusal, Refused, Unauthenticated
-from helixflow.identity import desk_keys, desk_policies, desk_projects, desk_signing, desk_users
+from helixflow.identity import (
+    desk_audit,
+    desk_keys,
+    desk_limits,
+    desk_organization,
+    desk_policies,
+    desk_projects,
+    desk_signing,
+    desk_users,
+)
 from helixflow.identity.desk_doors import OPEN_OPERATIONS, Doors
 from helixflow.identity.desk_operation import Services, Shown, Visit, decode
 from helixflow.identity.desk_reach import Reach
@@ -33,7 +42,9 @@ from helixflow.identity.keys import PEPPER_PURPOSE
 from helixflow.identity.login import Login
 from helixflow.identity.passwords import checked
 from helixflow.identity.ports import KeyStore, Store
+from helixflow.identity.quotas import Tiers
 from helixflow.identity.signing_keys import SigningKeys
+from helixflow.identity.witness import Witnessed
 from helixflow.inference.desk import (
     DeskAnswer,
     DeskAnswerWire,
@@ -45,11 +56,25 @@ from helixflow.settings import TokenSettings
 
 _log = logging.getLogger(__name__)
 
-OPERATIONS = {
-    operation.name: operation
-    for group in (desk_keys, desk_policies, desk_projects, desk_signing, desk_users)
-    for operation in group.OPERATIONS
-}
+_GROUPS = (
+    desk_audit,
+    desk_keys,
+    desk_limits,
+    desk_organization,
+    desk_policies,
+    desk_projects,
+    desk_signing,
+    desk_users,
+)
+OPERATIONS = {operation.name: operation for group in _GROUPS for operation in group.OPERATIONS}
+
+
+def changes(operation: str) -> bool:
+    """Whether an administrative operation changes anything."""
+    known = OPERATIONS.get(operation)
+    return known is not None and known.changes
+
+
 _OPEN = {operation.name: operation for operation in OPEN_OPERATIONS}
 _REQUEST_PURPOSE = "idempotency-request"
 
@@ -60,6 +85,7 @@ class Desk:
     Args:
         signing: the keys that sign access tokens.
         settings: of access tokens.
+        tiers: of limits.
     """
 
     def __init__(
@@ -70,6 +96,7 @@ class Desk:
         ring: KeyRing,
         settings: TokenSettings,
         clock: Clock,
+        tiers: Tiers,
         signing: SigningKeys,
         passwords: Passwords,
     ) -> None:
@@ -77,6 +104,7 @@ class Desk:
         self._ring = ring
         self._settings = settings
         self._clock = clock
+        self._tiers = tiers
         self._passwords = passwords
         self._once = Once(store, ring, clock)
         self._request_key = ring.derive(_REQUEST_PURPOSE)
@@ -119,7 +147,8 @@ class Desk:
         hashed = None if password is None else await self._passwords.hash(checked(password))
 
         async def run(store: Store) -> Shown:
-            visit = Visit(self._services(store), actor, call.if_match, hashed)
+            watched = Witnessed(store, _circumstances(call))
+            visit = Visit(self._services(watched), actor, call.if_match, hashed)
             shown: Shown = await operation.run(visit, arguments)
             return shown
 
@@ -142,7 +171,12 @@ class Desk:
         return DeskAnswer(body.encode(), etag)
 
     def _services(self, store: Store) -> Services:
-        return Services(store, self._ring, self._settings, self._clock)
+        return Services(store, self._ring, self._settings, self._clock, self._tiers)
+
+
+def _circumstances(call: DeskCall) -> dict[str, str]:
+    subject = "" if call.principal is None else call.principal.subject
+    return {"request_id": call.request_id, "source": call.source, "subject": subject}
 
 
 def _answer(shown: Shown) -> DeskAnswer:

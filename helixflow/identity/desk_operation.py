@@ -15,11 +15,15 @@ from helixflow.identity.api_keys import ApiKeys
 from helixflow.identity.events import Actor
 from helixflow.identity.invites import Invites
 from helixflow.identity.keys import PEPPER_PURPOSE
+from helixflow.identity.limits import Limits
 from helixflow.identity.members import Members
+from helixflow.identity.organizations import Organizations
 from helixflow.identity.permissions import Permission
 from helixflow.identity.policies import Policies
 from helixflow.identity.ports import Page, Store
+from helixflow.identity.project_rates import ProjectRates
 from helixflow.identity.projects import Projects
+from helixflow.identity.quotas import Tiers
 from helixflow.identity.records import etag
 from helixflow.identity.service_accounts import ServiceAccounts
 from helixflow.identity.signing_keys import SigningKeys
@@ -57,9 +61,14 @@ class ProjectPaging(InProject, frozen=True, kw_only=True):
 class Services:
     """The services, over one store or within one unit of work."""
 
-    def __init__(self, store: Store, ring: KeyRing, settings: TokenSettings, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, ring: KeyRing, settings: TokenSettings, clock: Clock, tiers: Tiers
+    ) -> None:
         self.store = store
         self.clock = clock
+        self.organizations = Organizations(store, tiers, clock)
+        self.limits = Limits(store, tiers, clock)
+        self.rates = ProjectRates(store, self.limits)
         self.projects = Projects(store, clock)
         self.keys = ApiKeys(store, ring.derive(PEPPER_PURPOSE), clock)
         self.accounts = ServiceAccounts(store, self.keys, clock)

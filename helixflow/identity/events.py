@@ -19,6 +19,9 @@ class EventName(StrEnum):
     KEY_REVOKE = "key:revoke"
     KEY_ROTATE = "key:rotate"
     KEY_UPDATE = "key:update"
+    LIMIT_CREATE = "limit:create"
+    LIMIT_DELETE = "limit:delete"
+    LIMIT_UPDATE = "limit:update"
     MEMBER_CREATE = "member:create"
     MEMBER_DELETE = "member:delete"
     MEMBER_UPDATE = "member:update"
@@ -61,6 +64,20 @@ class Actor:
         return Actor(principal.organization, principal.key, principal.permissions)
 
 
+def changes(before: Mapping[str, object], after: Mapping[str, object]) -> dict[str, str]:
+    """The fields that differ, as an event's detail: `<field>.before` and `<field>.after`.
+
+    A side on which there is nothing is left out.
+    """
+    return {
+        f"{name}.{side}": str(facts[name])
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name) != after.get(name)
+        for side, facts in (("before", before), ("after", after))
+        if facts.get(name) is not None
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """A change, as the audit log will have it.
@@ -70,7 +87,8 @@ class Event:
         name, actor, target: what was done, by whom, to which object (ids).
         organization, project: whose it is.
         at: epoch seconds.
-        detail: names and values that are no secret and name no person.
+        detail: names and values that are no secret: the fields of the target that changed, as
+            `<field>.before` and `<field>.after`, and where the request came from (witness.py).
     """
 
     name: EventName

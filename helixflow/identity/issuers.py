@@ -181,14 +181,16 @@ def _principal(issuer: OutsideIssuer, claims: Claims) -> Principal:
     said = claims.all.get(issuer.role_claim, ()) if issuer.role_claim else ()
     names = said if isinstance(said, list) else [said]
     roles = {issuer.roles[name] for name in names if isinstance(name, str) and name in issuer.roles}
-    who = hashlib.sha256(f"{claims.issuer}\n{claims.subject}".encode()).hexdigest()
+    digest = hashlib.sha256(f"{claims.issuer}\n{claims.subject}".encode()).hexdigest()
+    who = "oidc_" + digest[:32]
     return Principal(
         issuer.organization,
         issuer.project,
-        KeyId("oidc_" + who[:32]),
+        KeyId(who),
         claims.subject,
         permissions_of(roles | issuer.default_roles),
         claims=words(claims.all),
+        subject=who,
     )
 
 

@@ -72,7 +72,7 @@ class Members:
         async def work(unit: Unit) -> Page[Person]:
             await project_of(unit, actor.organization, project)
             held = await unit.memberships.where(actor.organization, project=project)
-            begin = _place_after([member.user for member in held], after)
+            begin = place_after([member.user for member in held], after)
             chosen = held[begin : begin + size]
             people = [await _with_role(unit, member) for member in chosen]
             return Page(tuple(people), len(held) > begin + size)
@@ -89,7 +89,7 @@ async def person_of(
     return Person(found, held[0].role, held[0].created_at) if held else Person(found, None, 0.0)
 
 
-def _place_after(ids: Iterable[str], after: str | None) -> int:
+def place_after(ids: Iterable[str], after: str | None) -> int:
     """How many ids come up to this one. Raises `NotFound` where it is none of them."""
     if after is None:
         return 0

@@ -26,6 +26,7 @@ from helixflow.crypto.passwords import Passwords
 from helixflow.errors import ConfigError, Refused
 from helixflow.identity.authority import judge
 from helixflow.identity.bootstrap import SYSTEM
+from helixflow.identity.caller_limits import CallerLimits
 from helixflow.identity.desk import Desk
 from helixflow.identity.events import Actor
 from helixflow.identity.fetch import fetch
@@ -35,12 +36,13 @@ from helixflow.identity.permissions import Role
 from helixflow.identity.policies import Policies
 from helixflow.identity.policy_texts import PolicyTexts
 from helixflow.identity.ports import Installation, KeyStore, PolicySet, Store, Unit, Verdict
+from helixflow.identity.quotas import Tiers
 from helixflow.identity.revisions import Announcing, Revisions
 from helixflow.identity.signing_keys import SigningKeys
 from helixflow.identity.token_authority import TokenAuthority
 from helixflow.identity.tokens import Tokens
 from helixflow.ids import KeyId, OrganizationId, ProjectId
-from helixflow.settings import IdentitySettings, IssuerSettings
+from helixflow.settings import IdentitySettings, IssuerSettings, LimitsSettings
 
 _log = logging.getLogger(__name__)
 
@@ -61,6 +63,7 @@ class Office:
 
     Args:
         store, keys, purge: the repositories of one database.
+        limits: the tiers that organizations may have; without it nobody has limits by default.
         passwords: argon2 with other costs, for tests.
         fetch: how an outside issuer's keys are read.
 
@@ -78,6 +81,7 @@ class Office:
         ring: KeyRing,
         settings: IdentitySettings,
         clock: Clock,
+        limits: LimitsSettings | None = None,
         passwords: Passwords | None = None,
         fetch: Fetch = fetch,
     ) -> None:
@@ -93,6 +97,8 @@ class Office:
         self.store: Store = Announcing(store, self._revisions.wake)
         self._signing = SigningKeys(self.store, ring, settings.tokens, clock)
         self._texts = PolicyTexts(Policies(self.store, clock))
+        tiers = Tiers(limits or LimitsSettings())
+        self._limits = CallerLimits(self.store, tiers)
         self._ours = TokenAuthority(self.store, self._signing, settings.tokens, clock)
         self._tokens = self._all_tokens(())
         self._system = Actor(OrganizationId(""), SYSTEM)
@@ -102,6 +108,7 @@ class Office:
             ring=ring,
             settings=settings.tokens,
             clock=clock,
+            tiers=tiers,
             signing=self._signing,
             passwords=passwords or Passwords(),
         )
@@ -124,17 +131,21 @@ class Office:
         wanted = mac(self._pepper, digest)
         found = await self._keys.find(wanted)
         verdict = judge(found, wanted, self._clock.now())
-        return await self._under_policies(verdict) if found.policies else verdict
+        if found.policies:
+            verdict = await self._under_policies(verdict)
+        return await self._under_limits(verdict, own=found.limits)
 
     async def verify_token(self, token: str) -> Verdict:
         """The verdict about an access token, ours or an outside issuer's. Raises `Unavailable`."""
-        return await self._under_policies(await self._tokens.verify(token))
+        verdict = await self._under_policies(await self._tokens.verify(token))
+        return await self._under_limits(verdict, own=True)
 
     async def revision(self) -> int:
         """See `Authority.revision`; always as the store has it."""
         revision = await self._keys.revision()
         if revision < self._newest:
             self._texts.forget()
+            self._limits.forget()
         self._newest = revision
         return revision
 
@@ -197,6 +208,13 @@ class Office:
             return verdict
         told = await self._texts.of(who.organization, who.project, verdict.revision)
         return replace(verdict, principal=replace(who, policies=told.fingerprint))
+
+    async def _under_limits(self, verdict: Verdict, *, own: bool) -> Verdict:
+        """The verdict with the limits that hold for its caller."""
+        who = verdict.principal
+        if who is None:
+            return verdict
+        return replace(verdict, principal=await self._limits.of(who, verdict.revision, own=own))
 
     def _all_tokens(self, issuers: list[OutsideIssuer] | tuple[()]) -> Tokens:
         settings = self._settings.tokens

@@ -20,15 +20,19 @@ from helixflow.inference.principal import Principal
 class Permission(StrEnum):
     """Everything that can be permitted, in alphabetical order."""
 
+    AUDIT_ERASE = "audit:erase"
     AUDIT_READ = "audit:read"
     KEY_CREATE = "key:create"
     KEY_READ = "key:read"
     KEY_REVOKE = "key:revoke"
     KEY_UPDATE = "key:update"
+    LIMIT_READ = "limit:read"
+    LIMIT_UPDATE = "limit:update"
     MEMBER_CREATE = "member:create"
     MEMBER_DELETE = "member:delete"
     MEMBER_READ = "member:read"
     MEMBER_UPDATE = "member:update"
+    METRICS_READ = "metrics:read"
     MODEL_INVOKE = "model:invoke"
     MODEL_LIST = "model:list"
     MODEL_READ = "model:read"
@@ -79,22 +83,24 @@ ADMINISTRATION: Permissions = frozenset(Permission) - INFERENCE
 _READING: Permissions = frozenset(
     name
     for name in Permission
-    if name.endswith((":list", ":read")) and name is not Permission.AUDIT_READ
+    if name.endswith((":list", ":read"))
+    and name not in (Permission.AUDIT_READ, Permission.METRICS_READ)
 )
 _OWNERS_ALONE: Permissions = frozenset(
-    {Permission.ORGANIZATION_UPDATE, Permission.SIGNING_KEY_ROTATE}
+    {Permission.AUDIT_ERASE, Permission.ORGANIZATION_UPDATE, Permission.SIGNING_KEY_ROTATE}
 )
 
 ROLE_PERMISSIONS: MappingProxyType[Role, Permissions] = MappingProxyType(
     {
         Role.ADMIN: frozenset(Permission) - _OWNERS_ALONE,
-        Role.AUDITOR: _READING | {Permission.AUDIT_READ},
+        Role.AUDITOR: _READING | {Permission.AUDIT_READ, Permission.METRICS_READ},
         Role.DEVELOPER: INFERENCE
         | {
             Permission.KEY_CREATE,
             Permission.KEY_READ,
             Permission.KEY_REVOKE,
             Permission.KEY_UPDATE,
+            Permission.LIMIT_READ,
             Permission.MEMBER_READ,
             Permission.PROJECT_READ,
             Permission.SERVICE_ACCOUNT_READ,

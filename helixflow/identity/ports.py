@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
@@ -20,6 +20,7 @@ from helixflow.identity.records import (
     SigningKey,
     StoredModel,
     StoredPolicy,
+    StoredQuota,
     User,
 )
 from helixflow.ids import KeyId, OrganizationId, ProjectId, ServiceAccountId
@@ -166,12 +167,14 @@ class Found:
         revision: the identity revision of that state.
         disabled: whether the key's organization, project or service account is switched off.
         policies: whether the key's organization has policies that are in force.
+        limits: whether the key's organization has a tier, a share or limits of its own.
     """
 
     key: StoredKey | None
     revision: int
     disabled: bool = False
     policies: bool = False
+    limits: bool = False
 
 
 class Touch(Protocol):
@@ -212,10 +215,11 @@ class Records(Protocol[R, Scope]):
         """The record with this id."""
         ...
 
-    async def page(self, scope: Scope, after: str | None, limit: int) -> Page[R]:
+    async def page(self, scope: Scope, after: str | None, limit: int, **fields: object) -> Page[R]:
         """Up to `limit` records in the order of their creation, after the one with id `after`.
 
-        Raises `NotFound` where `after` names nothing of this tenant.
+        Of all, or of those whose fields have these values. Raises `NotFound` where `after` names
+        nothing of this tenant.
         """
         ...
 
@@ -238,6 +242,19 @@ class Records(Protocol[R, Scope]):
 
 class AlreadyThere(HelixFlowError):
     """A record of the same name or key exists."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaShapes:
+    """What kinds of limits an organization has of its own.
+
+    Attributes:
+        rows: how many.
+        shapes: their different `(name, scopes, model)`, as they are stored.
+    """
+
+    rows: int
+    shapes: frozenset[tuple[str, str, str]]
 
 
 class Unit(Protocol):
@@ -277,6 +294,9 @@ class Unit(Protocol):
     def policies(self) -> Records[StoredPolicy, OrganizationId]: ...
 
     @property
+    def quotas(self) -> Records[StoredQuota, OrganizationId]: ...
+
+    @property
     def models(self) -> Records[StoredModel, OrganizationId]: ...
 
     @property
@@ -296,6 +316,28 @@ class Unit(Protocol):
 
     async def key(self, organization: OrganizationId, key: KeyId) -> Found:
         """A key of any project of an organization, and whether its tenant is switched off."""
+        ...
+
+    async def service_account(
+        self, organization: OrganizationId, account: str
+    ) -> ServiceAccount | None:
+        """A service account of any project of an organization."""
+        ...
+
+    async def quotas_about(
+        self, organization: OrganizationId, entities: Collection[tuple[str, str | None]]
+    ) -> list[StoredQuota]:
+        """The limits about any of these `(entity, entity_id)`; without an id, about all of a kind."""
+        ...
+
+    async def has_quotas_about(
+        self, organization: OrganizationId, entities: Collection[str]
+    ) -> bool:
+        """Whether there is a limit about one of these kinds of entities."""
+        ...
+
+    async def quota_shapes(self, organization: OrganizationId) -> QuotaShapes:
+        """What kinds of limits an organization has."""
         ...
 
     async def revision(self) -> int:

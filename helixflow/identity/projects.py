@@ -1,4 +1,4 @@
-"""Organizations and their projects."""
+"""The projects of an organization."""
 
 from __future__ import annotations
 
@@ -11,37 +11,6 @@ from helixflow.identity.events import Actor, Event, EventName
 from helixflow.identity.ports import Page, Store, Unit
 from helixflow.identity.records import Organization, Project, etag
 from helixflow.ids import OrganizationId, ProjectId, mint_project_id
-
-
-class Organizations:
-    """The caller's own organization; no other exists for it."""
-
-    def __init__(self, store: Store, clock: Clock) -> None:
-        self._store = store
-        self._clock = clock
-
-    async def get(self, actor: Actor) -> Organization:
-        """The organization of the caller."""
-        return await self._store.read(lambda unit: organization_of(unit, actor.organization))
-
-    async def rename(self, actor: Actor, name: str, if_match: str | None = None) -> Organization:
-        """Give it another name."""
-        name = inputs.name(name)
-
-        async def work(unit: Unit) -> Organization:
-            held = await organization_of(unit, actor.organization)
-            require_match(held, if_match)
-            renamed = replace(held, name=name)
-            await unit.organizations.put(renamed)
-            unit.record(
-                Event(
-                    EventName.ORGANIZATION_UPDATE, held.id, None, actor.id, held.id,
-                    self._clock.now(),
-                )
-            )  # fmt: skip
-            return renamed
-
-        return await self._store.write(work)
 
 
 class Projects:

@@ -13,16 +13,25 @@ import msgspec
 
 from helixflow.identity.permissions import Role
 from helixflow.ids import OrganizationId, ProjectId, ServiceAccountId, UserId
+from helixflow.inference.quota import LimitName, Quota, Scope, ServiceClass
 
 
 @dataclass(frozen=True, slots=True)
 class Organization:
-    """A tenant."""
+    """A tenant.
+
+    Attributes:
+        tier: the name of its tier; None for the default one.
+        weight, service_class: its share of a contended model; None for what its tier says.
+    """
 
     id: OrganizationId
     name: str
     created_at: float
     disabled_at: float | None = None
+    tier: str | None = None
+    weight: float | None = None
+    service_class: ServiceClass | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +164,38 @@ class StoredPolicy:
     enabled: bool
     created_at: float
     updated_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoredQuota:
+    """A limit of an organization that stands in the place of what its tier says.
+
+    Attributes:
+        project: where the entity is in a project, or is one.
+        entity, entity_id: whose requests it is about: all of the organization's, those of one
+            project, user (or service account) or key, or those to one model.
+        name, amount, hard, model: as in `Quota`.
+        scopes: as in `Quota`, with commas between them.
+    """
+
+    id: str
+    organization: OrganizationId
+    project: ProjectId | None
+    entity: Scope
+    entity_id: str
+    name: LimitName
+    scopes: str
+    amount: int
+    hard: bool
+    model: str
+    created_at: float
+    updated_at: float
+
+    @property
+    def quota(self) -> Quota:
+        """The limit itself."""
+        scopes = tuple(Scope(word) for word in self.scopes.split(","))
+        return Quota(self.name, scopes, self.amount, self.hard, self.model)
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,7 @@ class TokenAuthority:
             key.permissions & claims.scopes,
             key.models,
             claims=words(claims.all),
+            subject=key.service_account or "",
         )
         ends = (
             claims.expires_at if key.expires_at is None else min(claims.expires_at, key.expires_at)
@@ -104,6 +105,7 @@ class TokenAuthority:
             user.name,
             granted & claims.scopes,
             claims=words(claims.all),
+            subject=user.id,
         )
         return Verdict(principal, None, revision, claims.expires_at)
 

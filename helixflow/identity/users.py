@@ -9,6 +9,7 @@ from helixflow.clock import Clock
 from helixflow.errors import Conflict, Forbidden, Refusal
 from helixflow.identity import inputs
 from helixflow.identity.events import Actor, Event, EventName
+from helixflow.identity.limits import drop_limits_of_user
 from helixflow.identity.permissions import Permission, Role, permissions_of
 from helixflow.identity.ports import AlreadyThere, Page, Store, Unit
 from helixflow.identity.projects import open_project_of
@@ -89,6 +90,7 @@ class Users:
             await self._keep_an_owner(unit, actor.organization, held.id)
             for one in await unit.memberships.where(actor.organization, user=held.id):
                 await unit.memberships.remove(one)
+            await drop_limits_of_user(unit, actor, held.id, self._clock.now())
             await unit.users.remove(held)
             self._record(unit, EventName.USER_DISABLE, actor, None, held.id)
 

@@ -104,6 +104,30 @@ class EchoPace:
 
 
 @dataclass(frozen=True, slots=True)
+class FairShares:
+    """How a replica's queue and its sequence slots are shared among tenants.
+
+    Attributes:
+        enabled: whether they are; otherwise requests are served as they come.
+        input_weight, output_weight: what a token costs its tenant, read or generated.
+        overtakes_max: dispatches of other classes after which a class that waits has its turn.
+        tenant_share: the most of the queue that one tenant fills while nobody else waits; it gets
+            less as others do. Above 0, at most 1.
+        reserved_share: the part of the queue and of the slots that only `critical` may use.
+    """
+
+    enabled: bool = True
+    input_weight: float = 1.0
+    output_weight: float = 2.0
+    overtakes_max: int = 16
+    tenant_share: float = 0.8
+    reserved_share: float = 0.0
+
+
+_REFUSALS_MAX = 1024
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSpec:
     """A model as the registry knows it.
 
@@ -125,6 +149,7 @@ class ModelSpec:
         resources: what one replica takes.
         price: what its tokens cost.
         echo: the echo engine's pace.
+        fair_queue: how tenants share a replica.
     """
 
     name: str
@@ -145,6 +170,7 @@ class ModelSpec:
     resources: Resources = field(default_factory=Resources)
     price: Price = field(default_factory=Price)
     echo: EchoPace = field(default_factory=EchoPace)
+    fair_queue: FairShares = field(default_factory=FairShares)
 
     def to_json(self) -> str:
         """The spec as canonical JSON: the same spec gives the same text."""
@@ -185,8 +211,12 @@ class ModelSpec:
 
     @property
     def ongoing_max(self) -> int:
-        """Requests that one replica may hold: running and waiting."""
-        return self.sequences_max + self.queue_max
+        """Requests that one replica may be handed at once.
+
+        Those that run and wait, and room for those that its queue refuses or whose end is on its
+        way: otherwise what is too much would wait in Serve's queue, unseen and in no order.
+        """
+        return self.sequences_max + self.queue_max + _REFUSALS_MAX
 
 
 _PARTS: dict[str, type[Any]] = {
@@ -195,6 +225,7 @@ _PARTS: dict[str, type[Any]] = {
     "resources": Resources,
     "price": Price,
     "echo": EchoPace,
+    "fair_queue": FairShares,
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TypeAlias
 
 from helixflow.ids import KeyId, OrganizationId, ProjectId
@@ -24,6 +25,7 @@ PrincipalWire: TypeAlias = tuple[
 ]
 
 _VERSION = 2
+_KEPT_MAX = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,8 @@ class Principal:
         models: names of the models it may see; None means all of its organization's.
         policies: the fingerprint of the policies that hold for it; empty where there are none.
         claims: what its access token says, each as `name=value`, for policies.
-        subject: the user's or the service account's id; empty for a key that belongs to nobody.
+        subject: the user's or the service account's id, or what an outside issuer's user is called
+            here; empty for a key that belongs to nobody.
         quotas: the limits that hold for it.
         share: its organization's share of a contended model.
     """
@@ -85,6 +88,19 @@ class Principal:
             policies,
             frozenset(claims),
             subject,
-            tuple(Quota.from_wire(quota) for quota in quotas),
-            Share.from_wire(share),
+            _quotas(quotas),
+            _share(share),
         )
+
+
+# Very many callers have the same limits: an Ingress keeps them once.
+
+
+@lru_cache(maxsize=_KEPT_MAX)
+def _quotas(wires: tuple[QuotaWire, ...]) -> tuple[Quota, ...]:
+    return tuple(Quota.from_wire(wire) for wire in wires)
+
+
+@lru_cache(maxsize=_KEPT_MAX)
+def _share(wire: ShareWire) -> Share:
+    return Share.from_wire(wire)

@@ -5,6 +5,7 @@ Identity says which rows hold for a caller, limits enforce them, the fair queue 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
@@ -71,6 +72,20 @@ class Quota:
         return Quota(LimitName(name), tuple(Scope(each) for each in scopes), amount, hard, model)
 
 
+def holding(quotas: Iterable[Quota], model: str) -> list[Quota]:
+    """The quotas that hold for a request to a model.
+
+    One that names the model stands in the place of one that is about each model, where both count
+    the same use under the same name.
+    """
+    held: dict[tuple[LimitName, tuple[Scope, ...]], Quota] = {}
+    for quota in quotas:
+        place = (quota.name, quota.scopes)
+        if quota.model == model or (not quota.model and place not in held):
+            held[place] = quota
+    return list(held.values())
+
+
 class ServiceClass(StrEnum):
     """How urgent a request is; the fair queue orders classes before tenants."""
 
@@ -78,6 +93,17 @@ class ServiceClass(StrEnum):
     CRITICAL = "critical"
     INTERACTIVE = "interactive"
     STANDARD = "standard"
+
+
+BY_URGENCY = (
+    ServiceClass.CRITICAL,
+    ServiceClass.INTERACTIVE,
+    ServiceClass.STANDARD,
+    ServiceClass.BATCH,
+)
+"""Every class, the most urgent one first."""
+
+_TIERS = {"flex": ServiceClass.BATCH, "priority": ServiceClass.INTERACTIVE}
 
 
 ShareWire: TypeAlias = tuple[float, str]
@@ -94,6 +120,16 @@ class Share:
 
     weight: float = 1.0
     service_class: ServiceClass = ServiceClass.STANDARD
+
+    def class_for(self, service_tier: str) -> ServiceClass:
+        """The class of a request that names a tier (OpenAI's `service_tier`), or names none.
+
+        `flex` stands for batch and `priority` for interactive; what is more urgent than the share
+        allows becomes the share's own class, as every other word does: a client can only lower
+        itself.
+        """
+        asked = _TIERS.get(service_tier, self.service_class)
+        return max(asked, self.service_class, key=BY_URGENCY.index)
 
     def to_wire(self) -> ShareWire:
         return (self.weight, self.service_class.value)

@@ -62,6 +62,7 @@ class ParsedBody:
         prompt_bytes: the body's size in bytes, the base of token estimates.
         choices_param, max_tokens_param, logprobs_param, schema_param: the field that said so, for
             the refusal where the model's bound is passed.
+        service_tier: how urgent the client says it is, in OpenAI's words, or empty.
     """
 
     model: str
@@ -75,10 +76,11 @@ class ParsedBody:
     max_tokens_param: str = "max_tokens"
     logprobs_param: str = "logprobs"
     schema_param: str = "response_format"
+    service_tier: str = ""
 
 
 EngineRequestWire: TypeAlias = tuple[
-    int, str, str, bytes, str, bool, str, float, str, float, str, int
+    int, str, str, bytes, str, bool, str, float, str, float, str, int, int
 ]
 
 _VERSION = 2
@@ -100,7 +102,8 @@ class EngineRequest:
             slots count it.
         weight: the tenant's share of a contended replica.
         service_class: how urgent it is.
-        tokens: the estimate of the tokens that it will take, the prompt included.
+        tokens: the estimate of the tokens that it will take, the prompt included; 0 for unknown.
+        choices: sequences that it generates at once, over all of its prompts.
     """
 
     request_id: RequestId
@@ -114,21 +117,22 @@ class EngineRequest:
     weight: float = 1.0
     service_class: ServiceClass = ServiceClass.STANDARD
     tokens: int = 0
+    choices: int = 1
 
     def to_wire(self) -> EngineRequestWire:
         return (
             _VERSION, self.request_id, self.operation.value, self.body, self.model, self.stream,
             self.tenant, self.timeout_s, self.holder, self.weight, self.service_class.value,
-            self.tokens,
+            self.tokens, self.choices,
         )  # fmt: skip
 
     @staticmethod
     def from_wire(wire: EngineRequestWire) -> EngineRequest:
         (
             _, request_id, operation, body, model, stream, tenant, timeout_s, holder, weight,
-            service_class, tokens,
+            service_class, tokens, choices,
         ) = wire  # fmt: skip
         return EngineRequest(
             RequestId(request_id), Operation(operation), body, model, stream, tenant, timeout_s,
-            holder, weight, ServiceClass(service_class), tokens,
+            holder, weight, ServiceClass(service_class), tokens, choices,
         )  # fmt: skip

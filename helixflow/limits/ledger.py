@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import logging
 from collections.abc import Sequence
 
@@ -28,7 +29,7 @@ from helixflow.inference.request import ParsedBody
 from helixflow.limits.counters import lines_for
 from helixflow.limits.exchange import Exchange, Held
 from helixflow.limits.headers import Headers
-from helixflow.limits.ports import CounterId, Grant, LimitStore, LimitStoreAway, LimitView
+from helixflow.limits.ports import CounterId, Grant, Lender, LimitStoreAway, LimitView
 from helixflow.limits.purse import Purse
 from helixflow.limits.refusals import quota_exceeded, store_away, too_many_waiting
 from helixflow.limits.till import Request, Reserved, Till
@@ -59,7 +60,7 @@ class Ledger:
 
     def __init__(
         self,
-        store: LimitStore,
+        store: Lender,
         holder: str,
         settings: LimitsSettings,
         clock: Clock,
@@ -224,7 +225,10 @@ class Ledger:
             return
         if self._away_since is not None and self._clock.monotonic() < self._probe_at:
             return
-        self._task = asyncio.create_task(self._drive())
+        # Not in the context of the request that happens to begin it: Serve cancels with a request
+        # whatever was called in its context.
+        loop = asyncio.get_running_loop()
+        self._task = loop.create_task(self._drive(), context=contextvars.Context())
 
     async def _drive(self) -> None:
         try:

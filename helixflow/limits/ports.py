@@ -86,6 +86,15 @@ class LimitView:
 class Limiter(Protocol):
     """Admits requests."""
 
+    def try_reserve(
+        self, principal: Principal, spec: ModelSpec, body: ParsedBody
+    ) -> Reservation | None:
+        """`reserve` where nobody has to be asked; None (and nothing taken) where one has to wait.
+
+        Raises as `reserve` does.
+        """
+        ...
+
     async def reserve(
         self, request_id: RequestId, principal: Principal, spec: ModelSpec, body: ParsedBody
     ) -> Reservation:
@@ -197,11 +206,8 @@ class Grant:
     retry_after_s: float = 0.0
 
 
-class LimitStore(Protocol):
-    """Holds all counters. `limits/memory.py` and `limits/redis.py` implement it.
-
-    Every call has a deadline of its own and raises `LimitStoreAway` when it passes.
-    """
+class Lender(Protocol):
+    """The store, as a holder knows it."""
 
     async def exchange(
         self, holder: str, number: int, acked: int, groups: Sequence[Sequence[Ask]]
@@ -210,7 +216,8 @@ class LimitStore(Protocol):
 
         The asks of a group belong to one organization and name different counters. Ends are booked
         in any case; leases begin for all asks of a group or, where one `need` is not met, for none.
-        Counts as a sign of life of the holder, also without groups.
+        Counts as a sign of life of the holder, also without groups. Raises `LimitStoreAway`; what
+        came of the exchange is not known then.
 
         Args:
             holder: who asks.
@@ -221,6 +228,13 @@ class LimitStore(Protocol):
         """
         ...
 
+
+class LimitStore(Lender, Protocol):
+    """Holds all counters. `limits/memory.py` and `limits/redis.py` implement it.
+
+    Every call has a deadline of its own and raises `LimitStoreAway` when it passes.
+    """
+
     async def silent(self, after_s: float) -> list[str]:
         """Holders that have levels and gave no sign of life for `after_s` seconds.
 
@@ -230,6 +244,10 @@ class LimitStore(Protocol):
 
     async def bury(self, holder: str) -> None:
         """Free all levels of a holder that is gone; its leases end by their time."""
+        ...
+
+    async def close(self) -> None:
+        """Give back files and connections."""
         ...
 
 
@@ -265,6 +283,9 @@ _FREE = _Free()
 
 class Unlimited:
     """Admits everything."""
+
+    def try_reserve(self, principal: Principal, spec: ModelSpec, body: ParsedBody) -> Reservation:
+        return _FREE
 
     async def reserve(
         self, request_id: RequestId, principal: Principal, spec: ModelSpec, body: ParsedBody

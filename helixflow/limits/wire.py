@@ -1,4 +1,8 @@
-"""Exchanges with a store in another process, as plain tuples."""
+"""An exchange with the limit store between processes: versioned plain tuples.
+
+Limiter and Ingress replicas are of one app and change together; the version is for the time of a
+rolling update, when an older Ingress still talks to a newer RateLimiter.
+"""
 
 from __future__ import annotations
 
@@ -11,56 +15,64 @@ from helixflow.limits.ports import Ask, CounterId, End, Grant
 AskWire: TypeAlias = tuple[
     str, str, str, int, int, int, int, float, tuple[tuple[int, int, bool], ...], int
 ]
-ExchangeWire: TypeAlias = tuple[int, str, int, int, tuple[tuple[AskWire, ...], ...]]
-"""`(version, holder, number, acked, groups of asks)`."""
+"""`(organization, name, scope, limit, lease, need, want, life_s, ends, used)`."""
 
 GrantWire: TypeAlias = tuple[int, float, int, float, float]
-AnswerWire: TypeAlias = tuple[int, tuple[tuple[GrantWire, ...], ...]]
-"""`(version, groups of grants)`."""
+"""`(amount, life_s, remaining, reset_s, retry_after_s)`."""
+
+ExchangeWire: TypeAlias = tuple[int, str, int, int, tuple[tuple[AskWire, ...], ...]]
+"""`(version, holder, number, acked, groups)`."""
+
+AnswerWire: TypeAlias = tuple[int, tuple[tuple[GrantWire, ...], ...] | None]
+"""`(version, grants)`; None where the store is away."""
 
 _VERSION = 1
 
 
-def exchange_to_wire(
+def exchange_wire(
     holder: str, number: int, acked: int, groups: Sequence[Sequence[Ask]]
 ) -> ExchangeWire:
-    """The arguments of `LimitStore.exchange`."""
-    asks = tuple(tuple(_ask(ask) for ask in group) for group in groups)
+    """What a holder asks, for another process."""
+    asks = tuple(tuple(_ask_wire(ask) for ask in group) for group in groups)
     return (_VERSION, holder, number, acked, asks)
 
 
-def exchange_from_wire(wire: ExchangeWire) -> tuple[str, int, int, list[tuple[Ask, ...]]]:
-    """The arguments that `exchange_to_wire` was given."""
+def exchange_of(wire: ExchangeWire) -> tuple[str, int, int, list[list[Ask]]]:
+    """The arguments of `Lender.exchange` that `exchange_wire` described."""
     _, holder, number, acked, groups = wire
-    return holder, number, acked, [tuple(_asked(ask) for ask in group) for group in groups]
+    return holder, number, acked, [[_ask_of(ask) for ask in group] for group in groups]
 
 
-def answer_to_wire(answer: Sequence[Sequence[Grant]]) -> AnswerWire:
-    """What `LimitStore.exchange` returned."""
-    return (_VERSION, tuple(tuple(_grant(grant) for grant in group) for group in answer))
+def answer_wire(grants: Sequence[tuple[Grant, ...]] | None) -> AnswerWire:
+    """What the store answered; None where it is away."""
+    if grants is None:
+        return (_VERSION, None)
+    return (_VERSION, tuple(tuple(_grant_wire(grant) for grant in group) for group in grants))
 
 
-def answer_from_wire(wire: AnswerWire) -> list[tuple[Grant, ...]]:
-    """What `answer_to_wire` was given."""
+def answer_of(wire: AnswerWire) -> list[tuple[Grant, ...]] | None:
+    """The grants that `answer_wire` described."""
     _, groups = wire
+    if groups is None:
+        return None
     return [tuple(Grant(*grant) for grant in group) for group in groups]
 
 
-def _ask(ask: Ask) -> AskWire:
+def _ask_wire(ask: Ask) -> AskWire:
     counter = ask.counter
+    ends = tuple((end.lease, end.spent, end.last) for end in ask.ends)
     return (
-        counter.organization, counter.name, counter.scope, ask.limit, ask.lease, ask.need, ask.want,
-        ask.life_s, tuple((end.lease, end.spent, end.last) for end in ask.ends), ask.used,
+        counter.organization, counter.name, counter.scope, ask.limit, ask.lease, ask.need,
+        ask.want, ask.life_s, ends, ask.used,
     )  # fmt: skip
 
 
-def _asked(wire: AskWire) -> Ask:
+def _ask_of(wire: AskWire) -> Ask:
     organization, name, scope, limit, lease, need, want, life_s, ends, used = wire
     counter = CounterId(OrganizationId(organization), name, scope)
-    return Ask(counter, limit, lease, need, want, life_s, tuple(End(*end) for end in ends), used)
+    said = tuple(End(number, spent, last) for number, spent, last in ends)
+    return Ask(counter, limit, lease, need, want, life_s, said, used)
 
 
-def _grant(grant: Grant) -> GrantWire:
-    return (
-        grant.amount, grant.life_s, grant.remaining, grant.reset_s, grant.retry_after_s,
-    )  # fmt: skip
+def _grant_wire(grant: Grant) -> GrantWire:
+    return (grant.amount, grant.life_s, grant.remaining, grant.reset_s, grant.retry_after_s)

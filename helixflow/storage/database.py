@@ -4,8 +4,8 @@
 time; PostgreSQL through a small pool.
 
 Failure behavior: every call is over within `call_s`. A database that is away, locked or too slow
-raises `Unavailable` (`auth_unavailable`) with a time to come back, and nothing of a failed `write`
-stays. A read that finds its pooled connection dead is tried once more on a fresh one; a write is
+raises `Unavailable` (with its schema's reason) and a time to come back, and nothing of a failed
+`write` stays. A read that finds its pooled connection dead is tried once more on a fresh one; a write is
 not, because it may have been committed. Constraint violations (`IntegrityError`) pass through.
 """
 
@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, event, make_url
+from sqlalchemy import URL, Connection, event, make_url
 from sqlalchemy.exc import (
     ArgumentError,
     DataError,
@@ -29,9 +29,10 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from helixflow.errors import ConfigError, Refusal, Unavailable
+from helixflow.errors import ConfigError, Unavailable
 from helixflow.settings import StorageSettings
 from helixflow.storage import migrate
+from helixflow.storage.schema import IDENTITY, Schema
 
 T = TypeVar("T")
 
@@ -56,19 +57,20 @@ _NOT_THE_DATABASE = (IntegrityError, DataError, ProgrammingError, NotSupportedEr
 class Database:
     """The engine and its pool. For one event loop."""
 
-    def __init__(self, engine: AsyncEngine, call_s: float) -> None:
+    def __init__(self, engine: AsyncEngine, call_s: float, schema: Schema) -> None:
         self._engine = engine
         self._call_s = call_s
+        self._schema = schema
         self._sqlite = engine.dialect.name == "sqlite"
         self._writer = asyncio.Lock()
 
     @classmethod
-    def open(cls, settings: StorageSettings, home: Path) -> Database:
+    def open(cls, settings: StorageSettings, home: Path, schema: Schema = IDENTITY) -> Database:
         """Prepare the engine; nothing connects yet. A relative SQLite path begins at `home`."""
-        url = _resolve(settings.url, home)
+        url = _resolve(settings.url, home, schema.setting)
         if url.get_backend_name() == "sqlite":
-            return cls(_sqlite_engine(url, settings.call_s), settings.call_s)
-        return cls(_postgres_engine(url, settings.call_s), settings.call_s)
+            return cls(_sqlite_engine(url, settings.call_s), settings.call_s, schema)
+        return cls(_postgres_engine(url, settings.call_s), settings.call_s, schema)
 
     async def read(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Run `work` on one consistent state of the database."""
@@ -81,7 +83,7 @@ class Database:
                         raise
                     return await self._run(work)
         except (DBAPIError, PoolTimeout, TimeoutError, OSError) as error:
-            raise _translate(error) from error
+            raise self._translate(error) from error
 
     async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Run `work` in a transaction that commits when it returns."""
@@ -92,31 +94,48 @@ class Database:
                 async with self._writer:
                     return await self._run(work, write=True)
         except (DBAPIError, PoolTimeout, TimeoutError, OSError) as error:
-            raise _translate(error) from error
+            raise self._translate(error) from error
 
     async def upgrade(self, revision: str = "head") -> None:
         """Bring the schema forward; several processes may do so at once."""
-        await self._migrate(lambda connection: migrate.upgrade(connection, revision))
+        await self._migrate(lambda connection: migrate.upgrade(connection, self._schema, revision))
 
     async def downgrade(self, revision: str) -> None:
         """Bring the schema back to a revision, `base` for an empty database."""
-        await self._migrate(lambda connection: migrate.downgrade(connection, revision))
+        await self._migrate(
+            lambda connection: migrate.downgrade(connection, self._schema, revision)
+        )
 
     async def current(self) -> str | None:
         """The schema's revision, None for an empty database."""
 
         async def look(connection: AsyncConnection) -> str | None:
-            return await connection.run_sync(migrate.current)
+            return await connection.run_sync(migrate.current, self._schema)
 
         return await self.read(look)
 
     async def drift(self) -> list[str]:
-        """How the schema differs from `tables.py`, one line each; empty when it does not."""
+        """How the schema differs from its tables, one line each; empty when it does not."""
 
         async def compare(connection: AsyncConnection) -> list[str]:
-            return await connection.run_sync(migrate.drift)
+            return await connection.run_sync(migrate.drift, self._schema)
 
         return await self.read(compare)
+
+    async def empty_journal(self) -> None:
+        """SQLite: move the write-ahead log into the file and cut it, so that it holds nothing old.
+
+        PostgreSQL recycles its own. Raises `Unavailable` while somebody reads an old state.
+        """
+        if not self._sqlite:
+            return
+        try:
+            async with asyncio.timeout(self._call_s), self._writer, self._engine.connect() as link:
+                busy = await link.run_sync(_checkpoint)
+        except (DBAPIError, PoolTimeout, TimeoutError, OSError) as error:
+            raise self._translate(error) from error
+        if busy:
+            raise self._translate(TimeoutError())
 
     async def close(self) -> None:
         """Close the pool. Calling it twice is harmless."""
@@ -142,22 +161,28 @@ class Database:
             ):
                 await migrate.run(connection, step, _WRITES)
         except (DBAPIError, PoolTimeout, TimeoutError, OSError) as error:
-            raise _translate(error) from error
+            raise self._translate(error) from error
+
+    def _translate(self, error: BaseException) -> BaseException:
+        if isinstance(error, _NOT_THE_DATABASE):
+            return error
+        schema = self._schema
+        return Unavailable(schema.away, schema.message, retry_after_s=_RETRY_AFTER_S)
 
 
-def _resolve(text: str, home: Path) -> URL:
+def _resolve(text: str, home: Path, setting: str) -> URL:
     try:
         url = make_url(text)
     except ArgumentError:
-        raise ConfigError("storage.url: not a database URL") from None
+        raise ConfigError(f"{setting}: not a database URL") from None
     driver = _DRIVERS.get(url.drivername)
     if driver is None:
         known = ", ".join(sorted(set(_DRIVERS.values())))
-        raise ConfigError(f"storage.url: {url.drivername!r} is not known; known: {known}")
+        raise ConfigError(f"{setting}: {url.drivername!r} is not known; known: {known}")
     url = url.set(drivername=driver)
     if driver.startswith("sqlite"):
         if not url.database or url.database == ":memory:":
-            raise ConfigError("storage.url: an SQLite URL names a file")
+            raise ConfigError(f"{setting}: an SQLite URL names a file")
         return url.set(database=str(home / url.database))
     return url
 
@@ -196,6 +221,15 @@ def _sqlite_engine(url: URL, call_s: float) -> AsyncEngine:
     return engine
 
 
+def _checkpoint(connection: Connection) -> bool:
+    """Whether a reader stood in the way. Past SQLAlchemy, which would begin a transaction first."""
+    cursor = connection.connection.cursor()
+    cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    told = cursor.fetchone()  # (busy, pages in the log, pages moved)
+    cursor.close()
+    return told is None or bool(told[0])
+
+
 def _postgres_engine(url: URL, call_s: float) -> AsyncEngine:
     limit_ms = str(max(1, int(call_s * 1000)))
     return create_async_engine(
@@ -213,14 +247,4 @@ def _postgres_engine(url: URL, call_s: float) -> AsyncEngine:
                 "statement_timeout": limit_ms,
             },
         },
-    )
-
-
-def _translate(error: BaseException) -> BaseException:
-    if isinstance(error, _NOT_THE_DATABASE):
-        return error
-    return Unavailable(
-        Refusal.AUTH_UNAVAILABLE,
-        "The identity store is not available right now.",
-        retry_after_s=_RETRY_AFTER_S,
     )

@@ -14,6 +14,7 @@ from helixflow.storage.tables import (
     organizations,
     policies,
     projects,
+    quotas,
     service_accounts,
 )
 
@@ -32,6 +33,12 @@ FIND = select(
             policies.c.organization_id == api_keys.c.organization_id, policies.c.enabled
         )
     ).label("has_policies"),
+    or_(
+        organizations.c.tier.is_not(None),
+        organizations.c.weight.is_not(None),
+        organizations.c.service_class.is_not(None),
+        exists(select(quotas.c.id).where(quotas.c.organization_id == api_keys.c.organization_id)),
+    ).label("has_limits"),
 ).select_from(
     api_keys.join(identity_revision, true())
     .join(organizations, organizations.c.id == api_keys.c.organization_id)
@@ -43,4 +50,10 @@ FIND = select(
 
 def found(row: Row[*tuple[Any, ...]]) -> Found:
     """A row of `FIND`."""
-    return Found(KEYS.value(row), row.revision, bool(row.disabled), bool(row.has_policies))
+    return Found(
+        KEYS.value(row),
+        row.revision,
+        bool(row.disabled),
+        bool(row.has_policies),
+        bool(row.has_limits),
+    )

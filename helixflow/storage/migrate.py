@@ -1,7 +1,8 @@
 """Schema migrations: Alembic, run inside a transaction of ours.
 
 All of one run commits together or not at all, on SQLite too. Runs exclude each other: SQLite by its
-write lock, PostgreSQL by an advisory lock that ends with the transaction.
+write lock, PostgreSQL by an advisory lock that ends with the transaction. Alembic keeps its context
+in the process: one process migrates one database at a time.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from helixflow.storage.tables import metadata
+from helixflow.storage.schema import Schema
 
 Step: TypeAlias = Callable[[Connection], None]
 
@@ -47,37 +48,52 @@ async def run(connection: AsyncConnection, step: Step, write_option: str) -> Non
             await connection.run_sync(_foreign_keys, "ON")
 
 
-def upgrade(connection: Connection, revision: str) -> None:
+def upgrade(connection: Connection, schema: Schema, revision: str) -> None:
     """See `Database.upgrade`."""
-    command.upgrade(_config(connection), revision)
+    command.upgrade(_config(schema, connection), revision)
 
 
-def downgrade(connection: Connection, revision: str) -> None:
+def downgrade(connection: Connection, schema: Schema, revision: str) -> None:
     """See `Database.downgrade`."""
-    command.downgrade(_config(connection), revision)
+    command.downgrade(_config(schema, connection), revision)
 
 
-def current(connection: Connection) -> str | None:
+def current(connection: Connection, schema: Schema) -> str | None:
     """See `Database.current`."""
-    return MigrationContext.configure(connection).get_current_revision()
+    return _context(connection, schema).get_current_revision()
 
 
-def revisions() -> list[str]:
-    """All revisions of the schema, the newest first. No database is asked."""
-    scripts = ScriptDirectory.from_config(_config(None))
+def revisions(schema: Schema) -> list[str]:
+    """All revisions of a schema, the newest first. No database is asked."""
+    scripts = ScriptDirectory.from_config(_config(schema, None))
     return [script.revision for script in scripts.walk_revisions()]
 
 
-def drift(connection: Connection) -> list[str]:
+def drift(connection: Connection, schema: Schema) -> list[str]:
     """See `Database.drift`."""
-    context = MigrationContext.configure(connection, opts={"compare_type": True})
-    return [repr(difference) for difference in compare_metadata(context, metadata)]
+    context = _context(connection, schema)
+    return [repr(difference) for difference in compare_metadata(context, schema.metadata)]
 
 
-def _config(connection: Connection | None) -> Config:
+def _context(connection: Connection, schema: Schema) -> MigrationContext:
+    foreign = schema.foreign
+    return MigrationContext.configure(
+        connection,
+        opts={
+            "compare_type": True,
+            "version_table": schema.version_table,
+            "include_name": lambda name, kind, _: kind != "table" or name not in foreign,
+        },
+    )
+
+
+def _config(schema: Schema, connection: Connection | None) -> Config:
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
+    config.set_main_option("version_locations", str(schema.versions).replace("%", "%%"))
+    config.set_main_option("path_separator", "newline")  # a path may have spaces and colons in it
     config.attributes["connection"] = connection
+    config.attributes["schema"] = schema
     return config
 
 

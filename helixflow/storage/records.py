@@ -71,19 +71,19 @@ class SqlRecords(Generic[R, Scope]):
 
     async def get(self, scope: Scope, record_id: str) -> R | None:
         """See `Records.get`."""
-        if not _may_be_id(record_id):
+        if not may_be_id(record_id):
             return None
         mine = [*self._mine(scope), self._table.c.id == record_id]
         row = (await self._connection.execute(select(self._table).where(*mine))).first()
         return None if row is None else self._mapping.value(row)
 
-    async def page(self, scope: Scope, after: str | None, limit: int) -> Page[R]:
+    async def page(self, scope: Scope, after: str | None, limit: int, **fields: object) -> Page[R]:
         """See `Records.page`."""
         order = (self._table.c.created_at, self._table.c.id)
-        mine = self._mine(scope)
+        mine = [*self._mine(scope), *self._alike(fields)]
         if after is not None:
             place = select(*order).where(*mine, self._table.c.id == after)
-            known = _may_be_id(after)
+            known = may_be_id(after)
             mark = (await self._connection.execute(place)).first() if known else None
             if mark is None:
                 raise NotFound(
@@ -97,11 +97,7 @@ class SqlRecords(Generic[R, Scope]):
 
     async def where(self, scope: Scope, **fields: object) -> list[R]:
         """See `Records.where`."""
-        mine = self._mine(scope)
-        for field, value in fields.items():
-            column = self._mapping.column(field)
-            mine.append(column.is_(None) if value is None else column == value)
-        chosen = select(self._table).where(*mine)
+        chosen = select(self._table).where(*self._mine(scope), *self._alike(fields))
         chosen = chosen.order_by(self._table.c.created_at, self._table.c.id).limit(_WHERE_MAX)
         rows = await self._connection.execute(chosen)
         return [self._mapping.value(row) for row in rows]
@@ -121,6 +117,13 @@ class SqlRecords(Generic[R, Scope]):
         record_id = self._mapping.values(record)["id"]
         await self._connection.execute(delete(self._table).where(self._table.c.id == record_id))
 
+    def _alike(self, fields: dict[str, object]) -> list[ColumnElement[bool]]:
+        columns = {self._mapping.column(field): value for field, value in fields.items()}
+        return [
+            column.is_(None) if value is None else column == value
+            for column, value in columns.items()
+        ]
+
     def _mine(self, scope: Scope) -> list[ColumnElement[bool]]:
         mine = [] if self._scope is None else [self._scope == scope]
         return mine if self._only is None else [*mine, self._only]
@@ -136,8 +139,8 @@ async def add_row(connection: AsyncConnection, table: Table, values: dict[str, A
         raise
 
 
-def _may_be_id(text: str) -> bool:
-    """PostgreSQL refuses some characters outright; no id has them."""
+def may_be_id(text: str) -> bool:
+    """Whether it can be asked about. PostgreSQL refuses some characters outright; no id has them."""
     return len(text) <= _ID_LENGTH_MAX and text.isprintable()
 
 

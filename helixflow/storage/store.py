@@ -7,7 +7,7 @@ the identity revision's row, so the revisions and the outbox's numbers commit in
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from functools import cached_property
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from helixflow.identity.events import Event
-from helixflow.identity.ports import Found, Installation, StoredKey
+from helixflow.identity.ports import Found, Installation, QuotaShapes, StoredKey
 from helixflow.identity.records import (
     Answered,
     Membership,
@@ -27,13 +27,15 @@ from helixflow.identity.records import (
     SigningKey,
     StoredModel,
     StoredPolicy,
+    StoredQuota,
     User,
 )
 from helixflow.ids import KeyId, OrganizationId, ProjectId
 from helixflow.storage import tables
 from helixflow.storage.database import Database
 from helixflow.storage.key_rows import FIND, KEYS, found
-from helixflow.storage.records import Mapping, SqlRecords, add_row
+from helixflow.storage.quota_rows import QUOTAS, has_quotas_about, quota_shapes, quotas_about
+from helixflow.storage.records import Mapping, SqlRecords, add_row, may_be_id
 from helixflow.storage.revision import lock_revision, raise_revision, read_revision
 
 T = TypeVar("T")
@@ -109,6 +111,10 @@ class SqlUnit:
         return SqlRecords(self._connection, _POLICIES, tables.policies.c.organization_id)
 
     @cached_property
+    def quotas(self) -> SqlRecords[StoredQuota, OrganizationId]:
+        return SqlRecords(self._connection, QUOTAS, tables.quotas.c.organization_id)
+
+    @cached_property
     def models(self) -> SqlRecords[StoredModel, OrganizationId]:
         return SqlRecords(self._connection, _MODELS, tables.models.c.organization_id)
 
@@ -134,10 +140,37 @@ class SqlUnit:
 
     async def key(self, organization: OrganizationId, key: KeyId) -> Found:
         """See `Unit.key`."""
+        if not may_be_id(key):
+            return Found(None, await self.revision())
         keys = tables.api_keys
         chosen = FIND.where(keys.c.organization_id == organization, keys.c.id == key)
         row = (await self._connection.execute(chosen)).first()
         return Found(None, await self.revision()) if row is None else found(row)
+
+    async def service_account(
+        self, organization: OrganizationId, account: str
+    ) -> ServiceAccount | None:
+        """See `Unit.service_account`."""
+        scope = tables.service_accounts.c.organization_id
+        records: SqlRecords[ServiceAccount, OrganizationId]
+        records = SqlRecords(self._connection, _SERVICE_ACCOUNTS, scope)
+        return await records.get(organization, account)
+
+    async def quotas_about(
+        self, organization: OrganizationId, entities: Collection[tuple[str, str | None]]
+    ) -> list[StoredQuota]:
+        """See `Unit.quotas_about`."""
+        return await quotas_about(self._connection, organization, entities)
+
+    async def has_quotas_about(
+        self, organization: OrganizationId, entities: Collection[str]
+    ) -> bool:
+        """See `Unit.has_quotas_about`."""
+        return await has_quotas_about(self._connection, organization, entities)
+
+    async def quota_shapes(self, organization: OrganizationId) -> QuotaShapes:
+        """See `Unit.quota_shapes`."""
+        return await quota_shapes(self._connection, organization)
 
     async def revision(self) -> int:
         """See `Unit.revision`."""

@@ -81,6 +81,14 @@ organizations = Table(
     _name(),
     _at("created_at", nullable=False),
     _at("disabled_at"),
+    Column("tier", String(ID_LENGTH)),
+    Column("weight", Double),
+    Column("service_class", String(16)),
+    CheckConstraint("weight > 0", name="weight_positive"),
+    CheckConstraint(
+        "service_class IN ('batch', 'critical', 'interactive', 'standard')",
+        name="service_class_known",
+    ),
 )
 
 projects = Table(
@@ -297,6 +305,37 @@ policies = Table(
     UniqueConstraint("organization_id", "name"),
     Index(None, "organization_id", "created_at", "id"),
 )
+
+quotas = Table(
+    "quotas",
+    metadata,
+    _id(),
+    _organization(),
+    _reference("project_id", nullable=True),
+    Column("entity", String(16), nullable=False),
+    _reference("entity_id"),
+    Column("name", String(32), nullable=False),
+    Column("scopes", String(32), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("hard", Boolean, nullable=False),
+    Column("model", String(ID_LENGTH), nullable=False),
+    _at("created_at", nullable=False),
+    _at("updated_at", nullable=False),
+    _within_project(),
+    UniqueConstraint(
+        "organization_id", "entity", "entity_id", "name", "scopes", "model",
+        name="uq_quotas_place",
+    ),
+    CheckConstraint(
+        "entity IN ('key', 'model', 'organization', 'project', 'user')", name="entity_known"
+    ),
+    CheckConstraint("entity <> 'project' OR (project_id IS NOT NULL AND project_id = entity_id)", name="project_is_entity"),
+    CheckConstraint("entity <> 'key' OR project_id IS NOT NULL", name="key_in_project"),
+    CheckConstraint("entity <> 'model' OR model = entity_id", name="model_is_entity"),
+    CheckConstraint("entity <> 'organization' OR model = ''", name="organization_names_none"),
+    CheckConstraint("amount > 0", name="amount_positive"),
+    Index(None, "organization_id", "created_at", "id"),
+)  # fmt: skip
 
 models = Table(
     "models",

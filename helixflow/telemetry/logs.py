@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import re
+import sys
 from collections.abc import Mapping, Set
 from typing import TextIO
 
@@ -72,7 +73,11 @@ def _redact_event(_logger: WrappedLogger, _method: str, event: EventDict) -> Eve
 
 
 def configure_logging(level: str, stream: TextIO | None = None) -> None:
-    """Make this process log JSON lines to `stream` (standard error). Harmless to repeat."""
+    """Make this process log JSON lines to `stream` (standard error). Harmless to repeat.
+
+    Standard error is the process's own: Serve puts a logger of its own in the place of
+    `sys.stderr`, which drops what is below its level and breaks the lines.
+    """
     chain: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -91,7 +96,7 @@ def configure_logging(level: str, stream: TextIO | None = None) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(stream)
+    handler = logging.StreamHandler(sys.__stderr__ if stream is None else stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=chain,

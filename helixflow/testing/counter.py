@@ -15,15 +15,17 @@ from helixflow.identity.desk import Desk
 from helixflow.identity.events import Actor
 from helixflow.identity.permissions import ADMINISTRATION, Role, permissions_of
 from helixflow.identity.ports import Installation, Unit
+from helixflow.identity.quotas import Tiers
 from helixflow.identity.signing_keys import SigningKeys
 from helixflow.ids import KeyId, ProjectId
 from helixflow.inference.desk import DeskAnswer, DeskCall
 from helixflow.inference.principal import Principal
-from helixflow.settings import TokenSettings
+from helixflow.settings import LimitsSettings, TokenSettings
 from helixflow.storage.prepare import Stores
 from helixflow.testing.clock import ManualClock
 from helixflow.testing.identity import some_principal
 
+SOURCE = "203.0.113.7"
 RING = MasterKey(b"m" * 32)
 
 
@@ -59,7 +61,7 @@ class Counter:
         **arguments: Any,
     ) -> DeskAnswer:
         data = json.dumps(arguments).encode()
-        call = DeskCall(operation, principal or self.admin, data, key, match, "req_1")
+        call = DeskCall(operation, principal or self.admin, data, key, match, "req_1", SOURCE)
         return DeskAnswer.from_wire(await self.desk.handle(call.to_wire()))
 
     async def user(self, role: Role, where: str | None = None, **more: Any) -> Principal:
@@ -78,7 +80,7 @@ class Counter:
         )
 
 
-async def open_counter(stores: Stores) -> Counter:
+async def open_counter(stores: Stores, limits: LimitsSettings | None = None) -> Counter:
     """A fresh installation in a migrated database, with a signing key."""
     clock = ManualClock()
     await ensure_bootstrap(stores.units, RING, clock)
@@ -93,6 +95,7 @@ async def open_counter(stores: Stores) -> Counter:
         ring=RING,
         settings=TokenSettings(),
         clock=clock,
+        tiers=Tiers(limits or LimitsSettings()),
         signing=signing,
         passwords=Passwords(hasher=PasswordHasher(1, 8, 1)),
     )

@@ -29,12 +29,16 @@ def engine_request(
     model: str = "echo-1",
     tenant: str = "org_test",
     timeout_s: float = 60.0,
+    **more: Any,
 ) -> EngineRequest:
-    """A request with an id of its own; a table becomes JSON, with `stream` set in it."""
+    """A request with an id of its own; a table becomes JSON, with `stream` set in it.
+
+    `more` are further fields of the request.
+    """
     if isinstance(body, dict):
         body = json.dumps({"model": model, "stream": stream, **body}).encode()
     request_id: RequestId = mint_request_id()
-    return EngineRequest(request_id, operation, body, model, stream, tenant, timeout_s)
+    return EngineRequest(request_id, operation, body, model, stream, tenant, timeout_s, **more)
 
 
 def events(frames: Sequence[Frame]) -> list[dict[str, Any]]:
@@ -144,8 +148,8 @@ async def _check_whole(engine: Engine, model: str, operation: Operation) -> None
     _expect(side.usage.completion_tokens == 3, f"3 tokens counted as {side.usage}")
     _expect(body["usage"]["prompt_tokens"] == side.usage.prompt_tokens, "prompt count differs")
     _expect(side.finish_reason == "length", f"finish reason {side.finish_reason!r}")
-    _expect(engine.usage(request.request_id) == side.usage, "usage is not kept until it is read")
-    _expect(engine.usage(request.request_id) == Usage(), "usage is kept after it is read")
+    for _ in range(2):
+        _expect(engine.usage(request.request_id) == side.usage, "usage is not kept")
 
 
 async def _check_stream(engine: Engine, model: str, operation: Operation) -> None:

@@ -22,6 +22,7 @@ from helixflow.inference.model_spec import EngineKind, ModelSpec
 from helixflow.inference.principal import Principal
 from helixflow.inference.request import Call, EngineRequest, Operation, ParsedBody
 from helixflow.inference.usage import Usage
+from helixflow.limits.ports import LimitView
 from helixflow.routing.ports import ModelState, ModelStatus
 from helixflow.routing.registry import Catalog, Entry, Snapshot
 
@@ -132,6 +133,7 @@ class FakeReservation:
     headers: tuple[tuple[bytes, bytes], ...] = ((b"x-ratelimit-limit-requests", b"60"),)
     settled: list[Usage | None] = field(default_factory=list)
     failure: Exception | None = None
+    tokens: int = 24
 
     def settle(self, usage: Usage | None) -> None:
         """See `Reservation.settle`."""
@@ -149,6 +151,23 @@ class RecordingLimiter:
         self.settle_failure: Exception | None = None
         self.asked: list[tuple[RequestId, Principal, ModelSpec, ParsedBody]] = []
         self.reservations: list[FakeReservation] = []
+        self.views: list[LimitView] = []
+        self.viewed: list[tuple[Principal, tuple[str, ...]]] = []
+
+    def headers(self, principal: Principal, model: str) -> tuple[tuple[bytes, bytes], ...]:
+        """See `Limiter.headers`."""
+        return FakeReservation.headers
+
+    async def view(self, principal: Principal, models: Sequence[str] = ()) -> list[LimitView]:
+        """See `Limiter.view`: `views`, whoever asks."""
+        self.viewed.append((principal, tuple(models)))
+        return self.views
+
+    def try_reserve(
+        self, principal: Principal, spec: ModelSpec, body: ParsedBody
+    ) -> FakeReservation | None:
+        """See `Limiter.try_reserve`: somebody must be asked, always."""
+        return None
 
     async def reserve(
         self, request_id: RequestId, principal: Principal, spec: ModelSpec, body: ParsedBody

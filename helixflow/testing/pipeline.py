@@ -29,6 +29,17 @@ class FakeCard:
 
 
 @dataclass(frozen=True, slots=True)
+class FakeLimit:
+    """`gateway.http.ports.OwnLimit`."""
+
+    name: str = "requests_per_minute"
+    scope: str = "key=key_1"
+    limit: float = 60.0
+    remaining: float | None = 59.0
+    reset_s: float | None = 1.5
+
+
+@dataclass(frozen=True, slots=True)
 class FakeReadiness:
     """`gateway.http.ports.Ready`."""
 
@@ -96,6 +107,7 @@ class FakePipeline:
     left: asyncio.Event = field(default_factory=asyncio.Event)
     cards: tuple[FakeCard, ...] = (FakeCard(),)
     ready: FakeReadiness = field(default_factory=FakeReadiness)
+    own_limits: tuple[FakeLimit, ...] = (FakeLimit(),)
     permissions: frozenset[str] = frozenset({"model:invoke", "model:list", "model:read"})
     faulty: bool = False
 
@@ -130,7 +142,7 @@ class FakePipeline:
             OrganizationId("org_1"), ProjectId("proj_1"), KeyId("key_1"), "test", self.permissions
         )
 
-    def authorize(self, principal: Principal, permission: str) -> None:
+    def authorize(self, principal: Principal, permission: str, source: str = "") -> None:
         """See `Service.authorize`."""
         if permission not in principal.permissions:
             raise Forbidden(Refusal.PERMISSION_DENIED, f"{permission} is not permitted.")
@@ -149,6 +161,10 @@ class FakePipeline:
         raise NotFound(
             Refusal.MODEL_NOT_FOUND, f"The model {name!r} does not exist.", param="model"
         )
+
+    async def limits(self, principal: Principal, source: str = "") -> Sequence[FakeLimit]:
+        """See `Service.limits`."""
+        return self.own_limits
 
     def readiness(self) -> FakeReadiness:
         """See `Service.readiness`."""

@@ -37,6 +37,7 @@ from helixflow.identity.grants import Grants
 from helixflow.identity.invites import Invites
 from helixflow.identity.keys import PEPPER_PURPOSE
 from helixflow.identity.last_used import LastUsed
+from helixflow.identity.limits import Limits
 from helixflow.identity.login import Login
 from helixflow.identity.office import Office
 from helixflow.identity.permissions import Permission, Role
@@ -44,6 +45,7 @@ from helixflow.identity.policies import Policies
 from helixflow.identity.policy_copies import PolicyCopies
 from helixflow.identity.ports import PolicySet, Unit, Verdict
 from helixflow.identity.projects import Projects
+from helixflow.identity.quotas import Tiers
 from helixflow.identity.records import Organization, Project
 from helixflow.identity.service_accounts import ServiceAccounts
 from helixflow.identity.signing_keys import Signer, SigningKeys
@@ -55,8 +57,16 @@ from helixflow.inference.request import EngineRequest
 from helixflow.limits.ports import Unlimited
 from helixflow.settings import Settings
 from helixflow.signals import NullSignals
+from helixflow.storage.audit_stores import AuditStores, prepare_audit
 from helixflow.storage.prepare import Prepared, prepare
+from helixflow.storage.telemetry import TelemetryStores, prepare_telemetry
+from helixflow.telemetry.audit.build import build_audit
+from helixflow.telemetry.desk import Desk as RecordsDesk
+from helixflow.telemetry.prometheus import PrometheusRegistry, metrics_operations
+from helixflow.telemetry.usage_desk import UsageDesk
+from helixflow.telemetry.usage_sink import UsageSink
 from helixflow.testing.clock import ManualClock
+from helixflow.testing.desk import WiredDesk
 from helixflow.testing.gateway import some_catalog, some_spec
 from helixflow.testing.http import HttpAnswer, ask
 
@@ -98,9 +108,19 @@ class Tenant:
 
 
 class Platform:
-    """See the module. Services (`projects`, `keys`, ...) make what a test needs without HTTP."""
+    """See the module. Services (`projects`, `keys`, ...) make what a test needs without HTTP.
 
-    def __init__(self, prepared: Prepared, clock: ManualClock, settings: Settings) -> None:
+    `usage` and `audit.sink` take events, `metrics` deltas, as Telemetry does.
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        kept: TelemetryStores,
+        audited: AuditStores,
+        clock: ManualClock,
+        settings: Settings,
+    ) -> None:
         self.prepared = prepared
         self.clock = clock
         self.settings = settings
@@ -108,7 +128,7 @@ class Platform:
         identity, stores, ring = settings.identity, prepared.stores, prepared.ring
         self.office = Office(
             store=stores.units, keys=stores.keys, purge=stores.purge, ring=ring, settings=identity,
-            clock=clock, passwords=self.passwords,
+            limits=settings.limits, clock=clock, passwords=self.passwords,
         )  # fmt: skip
         store, pepper = self.office.store, ring.derive(PEPPER_PURPOSE)
         self.projects = Projects(store, clock)
@@ -116,6 +136,7 @@ class Platform:
         self.accounts = ServiceAccounts(store, self.keys, clock)
         self.users = Users(store, clock)
         self.policies = Policies(store, clock)
+        self.limits = Limits(store, Tiers(settings.limits), clock)
         self.invites = Invites(store, self.users, ring, clock)
         self.signing = SigningKeys(store, ring, identity.tokens, clock)
         self.grants = Grants(
@@ -138,8 +159,20 @@ class Platform:
             clock=SystemClock(),
             signals=NullSignals(),
         )
-        self.routes = build_app(self.pipeline, auth).routes
-        face = build_face(self.pipeline, settings.http, settings.gateway, SystemClock(), auth)
+        telemetry = settings.telemetry
+        self.usage = UsageSink(kept.usage, telemetry.usage, clock)
+        self.metrics = PrometheusRegistry()
+        usage_desk = UsageDesk(kept.usage_queries, telemetry.usage, clock)
+        self.audit = build_audit(audited.audit, audited.persons, ring, telemetry.audit, clock)
+        operations = (
+            *usage_desk.operations(), *metrics_operations(self.metrics),
+            *self.audit.desk.operations(),
+        )  # fmt: skip
+        records = WiredDesk(RecordsDesk(operations, telemetry.hub))
+        self.routes = build_app(self.pipeline, auth, records).routes
+        face = build_face(
+            self.pipeline, settings.http, settings.gateway, SystemClock(), auth, records
+        )
         self.app = Shield(face, settings.http.body_bytes_max)
 
     @classmethod
@@ -152,10 +185,18 @@ class Platform:
         clock = clock or ManualClock()
         prepared = await prepare(tree.storage, home, clock, {})
         try:
-            platform = cls(prepared, clock, tree)
-            await platform.office.start()
-            yield platform
-            await platform.authenticator.aclose()
+            kept = await prepare_telemetry(tree.telemetry.storage, home)
+            try:
+                audited = await prepare_audit(kept.database, tree.telemetry, home, clock)
+                try:
+                    platform = cls(prepared, kept, audited, clock, tree)
+                    await platform.office.start()
+                    yield platform
+                    await platform.authenticator.aclose()
+                finally:
+                    await audited.database.close()
+            finally:
+                await kept.database.close()
         finally:
             await prepared.stores.database.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TypeAlias
@@ -30,15 +31,18 @@ from helixflow.identity.records import (
     SigningKey,
     StoredModel,
     StoredPolicy,
+    StoredQuota,
     User,
 )
 from helixflow.ids import (
     OrganizationId,
+    ProjectId,
     mint_organization_id,
     mint_project_id,
     mint_service_account_id,
     mint_user_id,
 )
+from helixflow.inference.quota import LimitName, Scope, ServiceClass
 from helixflow.testing.identity import EPOCH, some_key
 
 Work: TypeAlias = Callable[[Unit], Awaitable[None]]
@@ -60,6 +64,35 @@ async def add_tenant(store: Store, name: str = "a test's tenant") -> tuple[Organ
 def changed(organization: OrganizationId, target: str = "it") -> Event:
     """An event, where a test needs one."""
     return Event(EventName.PROJECT_UPDATE, organization, None, "a test", target, EPOCH)
+
+
+def some_quota(
+    organization: OrganizationId,
+    entity: Scope = Scope.ORGANIZATION,
+    entity_id: str = "",
+    project: ProjectId | None = None,
+    *,
+    name: LimitName = LimitName.REQUESTS_PER_MINUTE,
+    scopes: str = "",
+    amount: int = 100,
+    model: str = "",
+    at: float = EPOCH,
+) -> StoredQuota:
+    """A limit, counted per its entity where nothing else is said."""
+    return StoredQuota(
+        id="lim_" + secrets.token_hex(16),
+        organization=organization,
+        project=project,
+        entity=entity,
+        entity_id=entity_id or organization,
+        name=name,
+        scopes=scopes or entity.value,
+        amount=amount,
+        hard=False,
+        model=entity_id if entity is Scope.MODEL else model,
+        created_at=at,
+        updated_at=at,
+    )
 
 
 async def check_units(store: Store, keys: KeyStore) -> None:
@@ -161,6 +194,9 @@ async def check_round_trips(store: Store, keys: KeyStore) -> None:
     policy = StoredPolicy(
         "pol_1", org, proj, "p", "permit(...)", enabled=True, created_at=EPOCH, updated_at=EPOCH
     )
+    quota = some_quota(
+        org, Scope.PROJECT, proj, proj, scopes="model,project", amount=2**60, model="m"
+    )
     model = StoredModel("echo", org, "{}", EPOCH, EPOCH)
     answered = Answered(f"{org}/k", org, b"r" * 32, 200, b"{}", EPOCH)
     key = replace(
@@ -179,6 +215,7 @@ async def check_round_trips(store: Store, keys: KeyStore) -> None:
         await unit.refresh_tokens.add(token)
         await unit.signing_keys.add(signing)
         await unit.policies.add(policy)
+        await unit.quotas.add(quota)
         await unit.models.add(model)
         await unit.answered.add(answered)
         await unit.keys.add(key)
@@ -195,6 +232,7 @@ async def check_round_trips(store: Store, keys: KeyStore) -> None:
         expect(await unit.refresh_token(b"x" * 32) is None, "no refresh token")
         expect(await unit.signing_keys.get(None, "kid") == signing, "a signing key")
         expect(await unit.policies.get(org, policy.id) == policy, "a policy")
+        expect(await unit.quotas.get(org, quota.id) == quota, "a limit")
         expect(await unit.models.get(org, model.id) == model, "a model")
         expect(await unit.answered.get(org, answered.id) == answered, "an answer")
         expect(await unit.keys.get(proj, key.id) == key, "a key")
@@ -203,13 +241,95 @@ async def check_round_trips(store: Store, keys: KeyStore) -> None:
         expect(await unit.memberships.where(org, project=None) == [member], "where nothing is")
 
     await store.read(look)
-    expect(await keys.find(key.mac) == Found(key, 0, policies=True), "a key by its MAC")
+    whole = Found(key, 0, policies=True, limits=True)
+    expect(await keys.find(key.mac) == whole, "a key by its MAC")
+    await store.write(lambda unit: unit.quotas.remove(quota))
     off = replace(policy, enabled=False)
     await store.write(lambda unit: unit.policies.put(off))
     expect(await keys.find(key.mac) == Found(key, 0), "a policy that is not in force")
     await store.write(lambda unit: unit.policies.remove(off))
     gone = await store.read(lambda unit: unit.policies.get(org, policy.id))
     expect(gone is None, "what was removed is gone")
+
+
+async def check_shares(store: Store, keys: KeyStore) -> None:
+    """What an organization was given, as verification sees it. Raises `AssertionError`."""
+    organization, project = await add_tenant(store)
+    key = some_key(organization.id, project.id, mint(KeyKind.PROJECT))
+    await _add_key(store, key)
+
+    async def put(own: Organization) -> None:
+        await store.write(lambda unit: unit.organizations.put(own))
+
+    async def read() -> Organization | None:
+        held = organization.id
+        return await store.read(lambda unit: unit.organizations.get(held, held))
+
+    for given in (
+        replace(organization, tier="gold"),
+        replace(organization, weight=0.5),
+        replace(organization, service_class=ServiceClass.BATCH),
+    ):
+        await put(given)
+        expect((await keys.find(key.mac)).limits, f"the key's organization has its own: {given}")
+        expect(await read() == given, "and is read back as it is")
+        await put(organization)
+        expect(not (await keys.find(key.mac)).limits, "it has nothing of its own")
+
+
+async def check_limits(store: Store, keys: KeyStore) -> None:
+    """Limits, as verification and administration look them up. Raises `AssertionError`."""
+    organization, project = await add_tenant(store)
+    other, _ = await add_tenant(store)
+    org, proj = organization.id, project.id
+    key = some_key(org, proj, mint(KeyKind.PROJECT))
+    await _add_key(store, key)
+    rows = [
+        some_quota(org, scopes="key"),
+        some_quota(org, Scope.MODEL, "m"),
+        some_quota(org, Scope.MODEL, "n", at=EPOCH + 1),
+        some_quota(org, Scope.PROJECT, proj, proj),
+        some_quota(org, Scope.PROJECT, proj, proj, scopes="model,project", model="m"),
+        some_quota(org, Scope.USER, "oidc_1"),
+        some_quota(org, Scope.KEY, key.id, proj),
+    ]
+    foreign = [some_quota(other.id), some_quota(other.id, Scope.MODEL, "m")]
+
+    async def fill(unit: Unit) -> None:
+        for row in (*rows, *foreign):
+            await unit.quotas.add(row)
+
+    await store.write(fill)
+    expect((await keys.find(key.mac)).limits, "the key's organization has limits of its own")
+    await store.read(lambda unit: _look_at_limits(unit, rows, other.id))
+    twin = replace(rows[6], id="twin", amount=5)
+    await expect_already_there(
+        lambda: store.write(lambda unit: unit.quotas.add(twin)), "one place, one limit"
+    )
+
+
+async def _look_at_limits(unit: Unit, rows: list[StoredQuota], other: OrganizationId) -> None:
+    org, proj, key = rows[0].organization, rows[3].entity_id, rows[6].entity_id
+    asked: list[tuple[list[tuple[str, str | None]], set[StoredQuota]]] = [
+        ([("key", key)], {rows[6]}),
+        ([("user", "")], set()),
+        ([("model", None), ("organization", org)], set(rows[:3])),
+        ([("project", proj), ("key", "?"), ("user", "oidc_1")], {rows[3], rows[4], rows[5]}),
+        ([], set()),
+    ]
+    for entities, expected in asked:
+        found = await unit.quotas_about(org, entities)
+        expect(set(found) == expected and len(found) == len(expected), f"about {entities}")
+    expect(await unit.has_quotas_about(org, ("user", "key")), "something about these kinds")
+    expect(not await unit.has_quotas_about(other, ("user", "key")), "nothing about these kinds")
+    held = await unit.quota_shapes(org)
+    expect(held.rows == len(rows), "every row is counted")
+    kinds = {(row.name.value, row.scopes, row.model) for row in rows}
+    expect(held.shapes == kinds, "and each kind is named")
+    page = await unit.quotas.page(org, None, 1, entity=Scope.MODEL)
+    expect(page == Page((rows[1],), more=True), "a page of a kind")
+    page = await unit.quotas.page(org, rows[1].id, 9, entity=Scope.MODEL)
+    expect(page == Page((rows[2],), more=False), "and the next one")
 
 
 async def check_keys(store: Store, keys: KeyStore) -> None:

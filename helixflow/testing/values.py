@@ -11,6 +11,7 @@ from helixflow.inference.load import Load
 from helixflow.inference.model_spec import (
     EchoPace,
     EngineKind,
+    FairShares,
     ModelSource,
     ModelSpec,
     Price,
@@ -84,6 +85,7 @@ engine_requests = st.builds(
     _amounts,
     st.sampled_from(ServiceClass),
     _counts,
+    _counts,
 )
 model_specs = st.builds(
     ModelSpec,
@@ -105,4 +107,5 @@ model_specs = st.builds(
     resources=st.builds(Resources, _amounts, st.none() | _amounts, _counts, _amounts),
     price=st.builds(Price, _amounts, _amounts, _amounts),
     echo=st.builds(EchoPace, _counts, _amounts),
+    fair_queue=st.builds(FairShares, st.booleans(), _amounts, _amounts, _counts, _shares, _shares),
 )

@@ -6,7 +6,7 @@ import pytest
 
 from helixflow.api.error_body import error_body
 from helixflow.api.errors import ErrorBody
-from helixflow.errors import InvalidRequest, QuotaExceeded, Refusal, Refused
+from helixflow.errors import Breach, InvalidRequest, QuotaExceeded, Refusal, Refused
 
 
 def test_it_has_openais_four_fields() -> None:
@@ -19,6 +19,21 @@ def test_it_has_openais_four_fields() -> None:
             "code": "invalid_value",
         }
     }
+
+
+def test_a_limit_is_told_beside_them() -> None:
+    breach = Breach("spend_per_day", "key=key_1", 12.5, 12.49, 3600.0)
+    refused = QuotaExceeded(Refusal.RATE_LIMIT_EXCEEDED, "No.", retry_after_s=2.0, breach=breach)
+    body = error_body(refused)
+    error = json.loads(body)["error"]
+    assert list(error) == ["message", "type", "param", "code", "limit"]
+    assert error["limit"] == {
+        "name": "spend_per_day", "scope": "key=key_1", "limit": 12.5, "current": 12.49,
+        "reset_seconds": 3600.0,
+    }  # fmt: skip
+    described = ErrorBody.model_validate_json(body).error.limit
+    assert described is not None
+    assert described.reset_seconds == 3600.0
 
 
 def test_the_type_is_that_of_the_error() -> None:

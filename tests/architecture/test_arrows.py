@@ -14,6 +14,7 @@ ROWS = (
     ("signals", "crypto"),
     ("inference", "api"),
     ("settings",),
+    ("tiers",),
     ("errors", "clock", "ids"),
 )
 ROW_OF = {name: row for row, names in enumerate(ROWS) for name in names}

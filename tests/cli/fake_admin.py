@@ -11,7 +11,7 @@ from .fake_platform import Handler
 
 ADMIN_KEY = "hx-adm-test"
 NOW = 1_800_000_000
-_ROOT = "/v1/organization/"
+_ROOT = "/v1/organization"
 _KINDS = {
     "projects": ("organization.project", "proj"),
     "users": ("organization.user", "user"),
@@ -20,6 +20,7 @@ _KINDS = {
     "api_keys": ("organization.project.api_key", "key"),
     "service_accounts": ("organization.project.service_account", "svc"),
     "policies": ("organization.policy", "pol"),
+    "limits": ("organization.limit", "lim"),
     "roles": ("organization.role", "role"),
     "signing_keys": ("organization.signing_key", "kid"),
 }
@@ -36,14 +37,31 @@ class Refusal(Exception):
 
 
 class Administration:
-    """What is administered; `seen` are the requests, `refuse` is raised instead of an answer."""
+    """What is administered; `seen` are the requests, `refuse` is raised instead of an answer.
+
+    `always` is answered to everything, where it is set.
+    """
 
     def __init__(self) -> None:
         self.lists: dict[str, list[dict[str, Any]]] = {}
         self.seen: list[tuple[str, str, Any]] = []
         self.headers: list[Mapping[str, str]] = []
         self.refuse: Refusal | None = None
+        self.always: Any = None
         self.made = 0
+        self.organization: dict[str, Any] = {
+            "object": "organization",
+            "id": "org_1",
+            "name": "Default",
+            "created_at": NOW,
+            "tier": "tin",
+            "weight": 1.0,
+            "service_class": "standard",
+            "tier_limits": [
+                {"name": "spend_per_day", "per": ["organization"], "amount": 2.5, "hard": False,
+                 "model": None},
+            ],
+        }  # fmt: skip
 
     def answer(
         self, method: str, target: str, body: Any, headers: Mapping[str, str]
@@ -55,11 +73,13 @@ class Administration:
         try:
             if self.refuse is not None:
                 raise self.refuse
+            if self.always is not None:
+                return 200, self.always, {}
             if not url.path.startswith(_ROOT):
                 return 200, self._open(url.path, body), {}
             if headers.get("authorization") != f"Bearer {ADMIN_KEY}":
                 raise Refusal(401, "This API key is not valid.")
-            parts = [unquote(part) for part in url.path.removeprefix(_ROOT).split("/")]
+            parts = [unquote(part) for part in url.path.removeprefix(_ROOT).split("/")[1:]]
             answer = self._answer(method, parts, body, parse_qs(url.query))
             return 200, answer, {}
         except Refusal as refusal:
@@ -85,6 +105,9 @@ class Administration:
         return {**granted, "scope": body.get("scope", "model:invoke"), **more}
 
     def _answer(self, method: str, parts: list[str], body: Any, query: dict[str, Any]) -> Any:
+        if not parts:
+            self.organization |= body or {}
+            return self.organization
         if parts == ["policies", "explain"]:
             return {"allowed": False, "because": ["pol_1"], "errors": []}
         if parts[-1] in _KINDS and len(parts) % 2:
@@ -122,7 +145,8 @@ class Administration:
         return one
 
     def _page(self, where: str, query: dict[str, Any]) -> Any:
-        held = self.lists.get(where, [])
+        filters = {name: query[name][0] for name in ("entity", "entity_id") if name in query}
+        held = [one for one in self.lists.get(where, []) if filters.items() <= one.items()]
         if "after" in query:
             ids = [one["id"] for one in held]
             held = held[ids.index(query["after"][0]) + 1 :]

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from helixflow.cli.main import app
 from helixflow.storage.migrate import revisions
+from helixflow.storage.schema import IDENTITY, TELEMETRY
 
 Run = Callable[..., Result]
 
@@ -25,45 +26,64 @@ def run(tmp_path: Path) -> Run:
     )
 
 
-def test_a_schema_goes_forward_and_back(run: Run) -> None:
-    head, *_, first = revisions()
-    assert "database is empty" in run("current").stdout
-    assert f"at {head}" in run("upgrade").stdout
-    assert json.loads(run("current", "--json").stdout) == {"current": head, "head": head}
-    assert f"at {first}" in run("downgrade", first, "--yes").stdout
-    assert f"the newest is {head}" in run("current").stdout
-    assert f"at {head}" in run("upgrade", head).stdout
-    assert "the newest" in run("current").stdout
-    assert "database is empty" in run("downgrade", "base", "--yes").stdout
+def test_both_schemas_go_forward_and_one_back(run: Run) -> None:
+    head, *_, first = revisions(IDENTITY)
+    newest = revisions(TELEMETRY)[0]
+    assert run("current").stdout.count("database is empty") == 2
+    assert run("upgrade").stdout.splitlines() == [
+        f"identity: the schema is at {head}",
+        f"telemetry: the schema is at {newest}",
+    ]
+    assert json.loads(run("current", "--json").stdout) == {
+        "identity": {"current": head, "head": head},
+        "telemetry": {"current": newest, "head": newest},
+    }
+    back = run("downgrade", first, "--database", "identity", "--yes")
+    assert back.stdout == f"identity: the schema is at {first}\n"
+    assert f"identity: {first} (the newest is {head})" in run("current").stdout
+    assert f"at {head}" in run("upgrade", head, "-d", "identity").stdout
+    assert "database is empty" in run("downgrade", "base", "-d", "telemetry", "--yes").stdout
+    assert run("current").stdout.splitlines() == [
+        f"identity: {head} (the newest)",
+        f"telemetry: base: the database is empty (the newest is {newest})",
+    ]
 
 
-def test_a_schema_is_checked(run: Run, tmp_path: Path) -> None:
+def test_schemas_are_checked(run: Run, tmp_path: Path) -> None:
     behind = run("check")
     assert behind.exit_code == 1
-    assert "helixflow db upgrade" in behind.stderr
+    assert behind.stderr.count("helixflow db upgrade") == 2
     run("upgrade")
-    assert "as it should be" in run("check").stdout
-    with sqlite3.connect(tmp_path / "home" / "helixflow.db") as connection:
+    assert run("check").stdout.count("as it should be") == 2
+    with sqlite3.connect(tmp_path / "home" / "telemetry.db") as connection:
         connection.execute("CREATE TABLE stray (id INTEGER)")
     drifted = run("check", "--json")
     assert drifted.exit_code == 1
-    assert "stray" in json.loads(drifted.stdout)["drift"][0]
+    told = json.loads(drifted.stdout)
+    assert told["identity"]["ok"]
+    assert "stray" in told["telemetry"]["drift"][0]
     shown = run("check")
+    assert "telemetry: " in shown.stdout
     assert "stray" in shown.stdout
-    assert "not as it should be" in shown.stderr
+    assert "telemetry: the schema is not as it should be" in shown.stderr
+    assert run("check", "-d", "identity").exit_code == 0
 
 
-def test_going_back_is_asked_about(run: Run) -> None:
+def test_going_back_is_asked_about_and_names_its_database(run: Run) -> None:
     run("upgrade")
-    assert run("downgrade", "base", input="n\n").exit_code == 1
-    assert "(the newest)" in run("current").stdout
+    assert run("downgrade", "base", "-d", "identity", input="n\n").exit_code == 1
+    assert run("current").stdout.count("(the newest)") == 2
+    unnamed = run("downgrade", "base", "--yes")
+    assert unnamed.exit_code == 2
+    assert "--database telemetry" in unnamed.stderr
 
 
 def test_an_unknown_revision_is_refused_with_those_that_are_known(run: Run) -> None:
-    refused = run("upgrade", "v9")
+    refused = run("upgrade", "v9", "-d", "telemetry")
     assert refused.exit_code == 2
     assert "head" in refused.stderr
-    assert "base" in run("downgrade", "head").stderr
+    assert "base" in run("downgrade", "head", "-d", "identity").stderr
+    assert "--database" in run("upgrade", "0001").stderr
 
 
 def test_a_database_that_is_away_is_told_in_words(tmp_path: Path) -> None:

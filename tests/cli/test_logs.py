@@ -17,14 +17,19 @@ def folder(home: Path) -> Path:
     (logs / "serve" / "controller_1.log").write_text("c1\nc2\nc3\n")
     (logs / "serve" / "replica_helixflow_Ingress_1.log").write_text("i1\n")
     (logs / "serve" / "empty.log").write_text("")
+    (logs / "worker-1a-0100-77.err").write_text("{}\n")
     (logs / "raylet.out").write_text("r1\n")
     (logs / "python-core-worker-raylet.log").write_text("noise\n")
     return logs
 
 
-def test_without_a_component_serves_files_are_shown(folder: Path) -> None:
+def test_without_a_component_serves_files_and_our_own_are_shown(folder: Path) -> None:
     names = [path.name for path in log_files(folder, "")]
-    assert sorted(names) == ["controller_1.log", "replica_helixflow_Ingress_1.log"]
+    assert sorted(names) == [
+        "controller_1.log",
+        "replica_helixflow_Ingress_1.log",
+        "worker-1a-0100-77.err",
+    ]
 
 
 def test_a_component_is_part_of_a_name_in_any_case(folder: Path) -> None:

@@ -86,10 +86,12 @@ def test_a_stack_comes_up_answers_and_goes_down_without_a_trace(
     assert [step.title for step in steps.steps][:3] == ["Ray", "Serve", "Models"]
     assert f"{ECHO}: ready" in said(steps)
 
-    ended = take_down(home, 1.0, steps)
+    finished = []
+    ended = take_down(home, 1.0, steps, finished.append)
     assert ended is not None
     assert ended.drained
     assert ended.processes == 2
+    assert finished == [result.stack]
     assert processes_of(result.stack.id) == []
     assert not Path(result.stack.temp).exists()
     assert not result.stack.token_file.exists()

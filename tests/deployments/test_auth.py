@@ -113,6 +113,23 @@ async def test_a_change_at_the_desk_is_pushed_to_who_waits(running: Running) -> 
     assert await waiting == known + 1
 
 
+async def test_nothing_is_changed_that_could_not_be_journaled(
+    running: Running, first_home: Path, tmp_path: Path
+) -> None:
+    key = await running.office.verify(digest(running.keys["HELIXFLOW_ADMIN_KEY"]))
+    home = tmp_path / "full"
+    shutil.copytree(first_home, home, ignore=shutil.ignore_patterns("journals"))
+    (home / "journals").write_text("in the way")
+    auth = await started(home)
+    office = RayAuth(FakeHandle(Wires(auth)), 5.0)  # type: ignore[arg-type]
+    with pytest.raises(Unavailable) as caught:
+        await office.call(DeskCall("project.create", key.principal, b'{"name": "apollo"}'))
+    assert caught.value.reason is Refusal.TELEMETRY_UNAVAILABLE
+    listed = await office.call(DeskCall("project.list", key.principal))
+    assert b"apollo" not in listed.body
+    await Auth.__del__(auth)
+
+
 async def test_a_refusal_of_the_desk_is_raised_as_what_it_is(running: Running) -> None:
     key = await running.office.verify(digest(running.keys["HELIXFLOW_ADMIN_KEY"]))
     call = DeskCall("project.get", key.principal, b'{"project_id": "proj_of_nobody"}')
@@ -149,6 +166,8 @@ async def test_an_auth_without_its_database_is_away(running: Running, tmp_path: 
     for file in tmp_path.glob("helixflow.db*"):
         file.unlink()
     (tmp_path / "helixflow.db").mkdir()
+    running.auth._outbox.stop()  # its connection would be lost with the pool that is closed here
+    await asyncio.wait({running.auth._shipping})
     await running.auth._database.close()
     for call in (
         running.office.verify(b"x" * 32),
@@ -184,3 +203,14 @@ async def test_an_office_whose_background_work_ended_is_ill(running: Running) ->
     await asyncio.wait({running.auth._background})
     with pytest.raises(RuntimeError):
         await running.auth.check_health()
+
+
+async def test_what_administration_does_waits_in_the_outbox_for_telemetry(
+    running: Running,
+) -> None:
+    key = await running.office.verify(digest(running.keys["HELIXFLOW_ADMIN_KEY"]))
+    await running.office.call(DeskCall("project.create", key.principal, b'{"name": "apollo"}'))
+    async with asyncio.timeout(10):
+        while not running.auth._recorder.last:
+            await asyncio.sleep(0.01)
+    assert running.auth._recorder.durable == 0

@@ -9,6 +9,7 @@ from deployments.specs import model_spec
 from helixflow.inference.model_spec import (
     EchoPace,
     EngineKind,
+    FairShares,
     ModelSource,
     ModelSpec,
     Price,
@@ -37,6 +38,14 @@ FULL: dict[str, Any] = {
     "resources": {"cpus": 9, "gpus": 0.5, "threads": 10, "memory_gib": 11},
     "price": {"input_usd": 1, "cached_input_usd": 0.5, "output_usd": 2},
     "echo": {"tokens": 12, "tokens_per_s": 13},
+    "fair_queue": {
+        "enabled": False,
+        "input_weight": 14,
+        "output_weight": 15,
+        "overtakes_max": 16,
+        "tenant_share": 0.17,
+        "reserved_share": 0.18,
+    },
 }
 
 
@@ -66,6 +75,7 @@ def test_every_setting_of_a_model_reaches_its_spec() -> None:
         resources=Resources(9, 0.5, 10, 11),
         price=Price(1, 0.5, 2),
         echo=EchoPace(12, 13),
+        fair_queue=FairShares(False, 14, 15, 16, 0.17, 0.18),
     )
 
 

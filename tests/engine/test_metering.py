@@ -22,16 +22,16 @@ def test_a_total_never_lowers_what_was_counted() -> None:
     assert meter.usage.completion_tokens == 5
 
 
-def test_an_ended_request_is_known_until_it_is_read() -> None:
+def test_an_ended_request_is_known_however_often_it_is_read() -> None:
     meters = Meters()
     meters.open("r").wrote("", 0, 3)
     assert meters.usage("r").completion_tokens == 3
     meters.close("r")
-    assert meters.usage("r").completion_tokens == 3
-    assert meters.usage("r") == Usage()
+    assert meters.usage("r") == meters.usage("r") == Usage(0, 3, 0)
+    assert meters.usage("other") == Usage()
 
 
-def test_ended_requests_that_nobody_reads_are_bounded() -> None:
+def test_ended_requests_are_bounded() -> None:
     meters = Meters(ended_max=2)
     for name in "abc":
         meters.open(name).wrote("", 0, 1)

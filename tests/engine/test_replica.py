@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,27 +9,18 @@ import pytest
 from helixflow.engine.echo import EchoEngine
 from helixflow.engine.replica import ModelReplica
 from helixflow.errors import InvalidRequest, Refusal, Refused, Unavailable
+from helixflow.inference.facts import CANCELED, Generated
 from helixflow.inference.frame import Frame, Sidecar
 from helixflow.inference.load import Load
 from helixflow.inference.model_spec import EngineKind, ModelSpec
 from helixflow.inference.request import EngineRequest
 from helixflow.inference.usage import Usage
-from helixflow.signals import Labels, Metric
+from helixflow.signals import EventKind, Metric
 from helixflow.testing.engine import ScriptedEngine, engine_request
+from helixflow.testing.signals import RecordingSignals
 
 SPEC = ModelSpec("echo-1", EngineKind.ECHO, sequences_max=1, queue_max=1)
 END = Frame(b"end", Sidecar(Usage(3, 2, 1), "stop"))
-
-
-class CountingSignals:
-    def __init__(self) -> None:
-        self.counts: dict[tuple[Metric, Labels], float] = {}
-
-    def count(self, metric: Metric, labels: Labels = (), by: float = 1.0) -> None:
-        self.counts[metric, labels] = self.counts.get((metric, labels), 0.0) + by
-
-    def observe(self, metric: Metric, value: float, labels: Labels = ()) -> None:
-        """Nothing is measured here."""
 
 
 def ask(stream: bool = True, timeout_s: float = 60.0, **more: Any) -> EngineRequest:
@@ -145,7 +137,7 @@ async def test_a_deadline_passes_in_the_queue_too() -> None:
 
 
 async def test_a_hang_up_closes_the_engine_and_counts_what_was_used() -> None:
-    signals = CountingSignals()
+    signals = RecordingSignals()
     engine = ScriptedEngine(Frame(b"one"), Frame(b"two"), END)
     engine.used = Usage(3, 1, 0)
     replica = ModelReplica(SPEC, engine, signals=signals)
@@ -159,6 +151,10 @@ async def test_a_hang_up_closes_the_engine_and_counts_what_was_used() -> None:
         (Metric.TOKENS, (model, ("kind", "prompt"))): 3,
         (Metric.TOKENS, (model, ("kind", "completion"))): 1,
     }
+    (event,) = signals.events
+    assert (event.kind, event.id) == (EventKind.REQUEST_GENERATED, request.request_id)
+    told = Generated.read(event.facts)
+    assert (told.outcome, told.usage) == (CANCELED, Usage(3, 1, 0))
     assert (await answers(replica, ask()))[-1].data == b"end"
 
 
@@ -206,6 +202,25 @@ async def test_the_sidecar_tells_the_load_of_the_replica() -> None:
     engine.loaded = Load(5, 2, 0.5)
     [frame] = await answers(ModelReplica(SPEC, engine), ask())
     assert side_of(frame).load == Load(5, 2, 0.5)
+
+
+async def test_it_knows_what_it_runs_or_has_waiting_for_each_holder() -> None:
+    forever = asyncio.Event()
+    replica = ModelReplica(SPEC, ScriptedEngine(forever.wait, END))
+    running = asyncio.create_task(answers(replica, replace(ask(), holder="ing_1")))
+    await settle()
+    waiting = asyncio.create_task(answers(replica, replace(ask(), holder="ing_2")))
+    await settle()
+    assert [replica.held(holder) for holder in ("ing_1", "ing_2", "ing_3")] == [1, 1, 0]
+    [frame] = await answers(replica, replace(ask(), holder="ing_1"))
+    assert refused(frame).reason is Refusal.OVERLOADED
+    assert replica.held("ing_1") == 1
+    waiting.cancel()
+    await settle()
+    assert replica.held("ing_2") == 0
+    forever.set()
+    await running
+    assert replica.held("ing_1") == 0
 
 
 async def test_life_and_health_are_the_engines() -> None:

@@ -63,6 +63,11 @@ class TestWhatIsRead:
             False, 1, None, 0,
         )  # fmt: skip
 
+    @pytest.mark.parametrize("tier", ["auto", "default", "flex", "priority", "scale"])
+    def test_the_service_tier_is_read(self, tier: str) -> None:
+        assert chat(service_tier=tier).service_tier == text(service_tier=tier).service_tier == tier
+        assert chat().service_tier == text(service_tier=None).service_tier == ""
+
     def test_unknown_fields_are_let_through(self) -> None:
         assert chat(store=True, metadata={"a": "b"}, top_k=5).model == "m"
 
@@ -193,6 +198,8 @@ class TestFaults:
             ({"stream": 1}, Refusal.INVALID_TYPE, "stream"),
             ({"stream_options": {"include_usage": 3}}, Refusal.INVALID_TYPE,
              "stream_options.include_usage"),
+            ({"service_tier": "gold"}, Refusal.INVALID_VALUE, "service_tier"),
+            ({"service_tier": 1}, Refusal.INVALID_TYPE, "service_tier"),
             ({"n": 0}, Refusal.INVALID_VALUE, "n"),
             ({"n": -1}, Refusal.INVALID_VALUE, "n"),
             ({"n": 1.5}, Refusal.INVALID_TYPE, "n"),

@@ -22,6 +22,7 @@ from helixflow.errors import (
 from helixflow.gateway.pipeline import Pipeline
 from helixflow.inference.frame import Frame
 from helixflow.inference.usage import Usage
+from helixflow.limits.ports import LimitView
 from helixflow.routing.ports import ModelState, ModelStatus
 from helixflow.routing.registry import Catalog, Entry
 from helixflow.settings import GatewaySettings
@@ -103,11 +104,14 @@ class TestAnswers:
         stage = Stage()
         await stage.answer()
         (labels,) = stage.signals.labels(Metric.REQUESTS)
-        assert labels == {"model": "echo-1", "outcome": "ok"}
-        ((metric, seconds, observed),) = stage.signals.observed
-        assert metric is Metric.REQUEST_SECONDS
-        assert seconds >= 0
-        assert dict(observed) == labels
+        assert labels == {"model": "echo-1", "outcome": "ok", "region": ""}
+        observed = {
+            dict(labels).get("stage", metric): seconds
+            for metric, seconds, labels in stage.signals.observed
+        }
+        stages = {"authenticate", "parse", "resolve", "reserve", "first_token", "rest"}
+        assert observed.keys() == {Metric.REQUEST_SECONDS, *stages}
+        assert min(observed.values()) >= 0
 
 
 class TestRefusals:
@@ -136,7 +140,7 @@ class TestRefusals:
         stage = Stage()
         assert isinstance(await stage.refused(model="nobody"), NotFound)
         assert stage.signals.labels(Metric.REQUESTS) == [
-            {"model": "", "outcome": "model_not_found"}
+            {"model": "", "outcome": "model_not_found", "region": ""}
         ]
 
     async def test_a_hidden_model_is_refused_as_a_missing_one(self) -> None:
@@ -454,6 +458,13 @@ class TestCatalogue:
         assert (card.id, card.owned_by, card.created) == ("echo-1", "us", 1_700_000_000)
         with pytest.raises(NotFound):
             self.pipeline().model("e", some_principal(models=frozenset()))
+
+    async def test_a_caller_sees_its_limits_for_the_models_that_exist_for_it(self) -> None:
+        stage = Stage(catalog=some_catalog(*(Entry(some_spec(m), READY) for m in ("a", "b"))))
+        stage.limiter.views = [LimitView("tokens_per_day", "model=b", 5.0, 5.0, 0.0)]
+        caller = some_principal(models=frozenset({"b"}))
+        assert await stage.pipeline.limits(caller) == stage.limiter.views
+        assert stage.limiter.viewed == [(caller, ("b",))]
 
     async def test_a_caller_is_known_or_is_asked_about(self) -> None:
         stage = Stage()

@@ -24,10 +24,11 @@ from helixflow.errors import (
 )
 from helixflow.identity.desk import OPERATIONS, Desk
 from helixflow.identity.permissions import Role, permissions_of
+from helixflow.identity.quotas import Tiers
 from helixflow.identity.signing_keys import SigningKeys
 from helixflow.ids import KeyId
 from helixflow.inference.desk import DeskAnswer, DeskCall
-from helixflow.settings import TokenSettings
+from helixflow.settings import LimitsSettings, TokenSettings
 from helixflow.storage.prepare import Stores
 from helixflow.testing.clock import ManualClock
 from helixflow.testing.counter import RING, Counter, open_counter
@@ -412,8 +413,12 @@ async def test_no_operation_is_done_without_its_permission(
     counter: Counter, operation: str
 ) -> None:
     kind = OPERATIONS[operation].arguments
+    words: dict[str, Any] = {
+        "action": "model:invoke", "amount": 1, "entity": "key", "models": [],
+        "name": "requests_per_minute", "role": "viewer",
+    }  # fmt: skip
     some = {
-        field.name: {"role": "viewer", "action": "model:invoke"}.get(field.name, "x")
+        field.name: words.get(field.name, "x")
         for field in msgspec.structs.fields(kind)
         if field.required
     }
@@ -452,6 +457,7 @@ async def test_a_fault_of_ours_is_logged_and_told_to_nobody(
         ring=RING,
         settings=TokenSettings(),
         clock=clock,
+        tiers=Tiers(LimitsSettings()),
         signing=Faulty(stores.units, RING, TokenSettings(), clock),
         passwords=Passwords(),
     )

@@ -16,18 +16,24 @@ from helixflow.crypto.master_key import MasterKey
 from helixflow.crypto.passwords import Passwords
 from helixflow.crypto.rsa import load_private_key, new_private_key, public_jwk
 from helixflow.errors import ConfigError, Refusal, Unauthenticated, Unavailable
-from helixflow.identity.api_keys import ApiKeys
+from helixflow.identity.api_keys import ApiKeys, KeyWish
 from helixflow.identity.authenticator import Authenticator
 from helixflow.identity.bootstrap import FirstKeys, ensure_bootstrap
 from helixflow.identity.events import Actor, EventName
 from helixflow.identity.keys import PEPPER_PURPOSE, digest
+from helixflow.identity.limit_wish import LimitWish
+from helixflow.identity.limits import Limits
 from helixflow.identity.office import Office
 from helixflow.identity.permissions import ROLE_PERMISSIONS, Role
 from helixflow.identity.policies import Policies
 from helixflow.identity.ports import Store, Unit, Verdict
 from helixflow.identity.projects import Projects
+from helixflow.identity.quotas import Tiers
+from helixflow.identity.service_accounts import ServiceAccounts
+from helixflow.inference.desk import DeskCall
 from helixflow.inference.principal import Principal
-from helixflow.settings import IdentitySettings
+from helixflow.inference.quota import LimitName, Scope, Share
+from helixflow.settings import IdentitySettings, LimitsSettings
 from helixflow.signals import NullSignals
 from helixflow.storage.prepare import Stores
 from helixflow.testing.clock import ManualClock
@@ -170,11 +176,43 @@ class TestVerdicts:
             house.caller.organization, house.caller.project,
         )  # fmt: skip
         assert "model:invoke" in caller.permissions
+        assert caller.subject == caller.key
         assert caller.policies
         assert caller.claims == {
             "aud=hx", "email_verified=true", "groups=all", "groups=ml",
             "iss=https://id.example", "sub=ada",
         }  # fmt: skip
+
+    async def test_every_verdict_names_who_it_is_about_and_its_limits(self, house: House) -> None:
+        limit = {"name": "requests_per_minute", "per": ["key"], "amount": 10}
+        tree = {"tiers": {"tin": {"limits": [limit], "weight": 2}}, "default_tier": "tin"}
+        office = house.office(limits=LimitsSettings.model_validate(tree))
+        await office.start()
+        caller = _who(await office.verify(house.digest))
+        assert [quota.amount for quota in caller.quotas] == [10]
+        assert (caller.share, caller.subject) == (Share(2.0), "")
+        robots = ServiceAccounts(office.store, house.keys(office.store), house.clock)
+        made = await robots.create(house.owner, caller.project, "robot", KeyWish("robot"))
+        wire = made.issued.secret.reveal()
+        robot = _who(await office.verify(digest(wire)))
+        assert robot.subject == made.account.id
+        limits = Limits(office.store, Tiers(LimitsSettings.model_validate(tree)), house.clock)
+        wish = LimitWish(Scope.USER, robot.subject, LimitName.REQUESTS_PER_MINUTE, 50, ("key",))
+        row = await limits.create(house.owner, wish)
+        assert [quota.amount for quota in _who(await office.verify(digest(wire))).quotas] == [50]
+        grant = {"grant_type": "client_credentials", "client_id": robot.subject}
+        token = await self._token(office, {**grant, "client_secret": wire})
+        by_token = _who(await office.verify_token(token))
+        assert (by_token.subject, by_token.key) == (robot.subject, robot.key)
+        assert [quota.amount for quota in by_token.quotas] == [50]
+        assert by_token.share == Share(2.0)
+        await limits.delete(house.owner, row.id)
+        assert [quota.amount for quota in _who(await office.verify_token(token)).quotas] == [10]
+
+    async def _token(self, office: Office, grant: dict[str, str]) -> str:
+        call = DeskCall("token.grant", None, json.dumps(grant).encode())
+        token: str = json.loads((await office.desk.answer(call)).body)["access_token"]
+        return token
 
     async def test_with_the_store_away_every_question_says_so(self, house: House) -> None:
         class Away:
@@ -192,6 +230,26 @@ class TestVerdicts:
 
 
 class TestNews:
+    async def test_a_limit_is_in_force_at_every_ingress_once_it_learns_of_it(
+        self, house: House
+    ) -> None:
+        one, two = house.office(), house.office()
+        limits = Limits(one.store, Tiers(LimitsSettings()), house.clock)
+        text = house.first.project.reveal()
+        async with at_work(one, two):
+            ingresses = [
+                (Authenticator(office, SETTINGS, house.clock, NullSignals()), office)
+                for office in (one, two)
+            ]
+            for ingress, _ in ingresses:
+                assert (await ingress.authenticate(text)).quotas == ()
+            wish = LimitWish(Scope.ORGANIZATION, None, LimitName.CONCURRENT_REQUESTS, 8)
+            row = await limits.create(house.owner, wish)
+            for ingress, office in ingresses:
+                ingress.learn_revision(await office.changed(ingress.revision, 5.0))
+                assert ingress.cached(text) is None
+                assert (await ingress.authenticate(text)).quotas == (row.quota,)
+
     async def test_a_revoked_key_is_refused_by_every_ingress_once_it_learns_of_it(
         self, house: House
     ) -> None:

@@ -62,9 +62,13 @@ def test_the_roles_differ_in_what_they_are_for() -> None:
     owner, admin = ROLE_PERMISSIONS[Role.OWNER], ROLE_PERMISSIONS[Role.ADMIN]
     viewer, auditor = ROLE_PERMISSIONS[Role.VIEWER], ROLE_PERMISSIONS[Role.AUDITOR]
     assert owner == frozenset(Permission)
-    assert owner - admin == {Permission.ORGANIZATION_UPDATE, Permission.SIGNING_KEY_ROTATE}
+    assert owner - admin == {
+        Permission.AUDIT_ERASE,
+        Permission.ORGANIZATION_UPDATE,
+        Permission.SIGNING_KEY_ROTATE,
+    }
     assert all(name.endswith((":read", ":list")) for name in viewer | auditor)
-    assert auditor - viewer == {Permission.AUDIT_READ}
+    assert auditor - viewer == {Permission.AUDIT_READ, Permission.METRICS_READ}
     assert ROLE_PERMISSIONS[Role.DEVELOPER] >= INFERENCE
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from helixflow.errors import InvalidRequest, NotFound, PreconditionFailed
 from helixflow.identity.events import Actor, EventName
-from helixflow.identity.projects import Organizations, Projects
+from helixflow.identity.projects import Projects
 from helixflow.identity.records import etag
 from helixflow.ids import ProjectId
 from helixflow.storage.prepare import Stores
@@ -95,13 +95,3 @@ async def test_projects_are_paged(stores: Stores) -> None:
     for after in ("nothing", "\x00"):
         with pytest.raises(NotFound):
             await projects.page(actor, after)
-
-
-async def test_an_organization_is_renamed_by_its_own(stores: Stores) -> None:
-    actor = await actor_of(stores)
-    organizations = Organizations(stores.units, ManualClock())
-    renamed = await organizations.rename(actor, "Acme")
-    assert await organizations.get(actor) == renamed
-    with pytest.raises(PreconditionFailed):
-        await organizations.rename(actor, "Other", '"stale"')
-    assert await events(stores) == [EventName.ORGANIZATION_UPDATE]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from helixflow.inference.model_spec import (
     EchoPace,
     EngineKind,
+    FairShares,
     ModelSource,
     ModelSpec,
     Price,
@@ -41,6 +42,7 @@ CHANGED: dict[str, Any] = {
     "resources": Resources(cpus=2),
     "price": Price(1, 2, 3),
     "echo": EchoPace(1),
+    "fair_queue": FairShares(enabled=False),
 }
 FREE = {"aliases", "data_class", "owner", "price", "region"}
 
@@ -88,7 +90,8 @@ def test_the_fingerprint_is_short_and_the_same_in_every_process() -> None:
 
 
 @given(
-    values.model_specs, st.sampled_from(["", "source", "replicas", "resources", "price", "echo"])
+    values.model_specs,
+    st.sampled_from(["", "source", "replicas", "resources", "price", "echo", "fair_queue"]),
 )
 def test_fields_of_a_newer_version_are_left_out_at_any_depth(spec: ModelSpec, part: str) -> None:
     raw = json.loads(spec.to_json())
@@ -106,5 +109,5 @@ def test_fields_that_an_older_version_did_not_write_have_their_defaults(
     assert ModelSpec.from_json(json.dumps(raw)) == replace(spec, **{name: default})
 
 
-def test_a_replica_holds_what_runs_and_what_waits() -> None:
-    assert ModelSpec("m", EngineKind.VLLM, sequences_max=3, queue_max=4).ongoing_max == 7
+def test_a_replica_is_handed_more_than_it_holds_so_that_its_own_queue_refuses() -> None:
+    assert ModelSpec("m", EngineKind.VLLM, sequences_max=3, queue_max=4).ongoing_max > 7 + 100

@@ -15,3 +15,5 @@ async def test_without_limits_everything_is_admitted_and_nothing_is_told() -> No
     assert reservation.headers == ()
     reservation.settle(Usage(1, 2))
     reservation.settle(None)
+    assert limiter.headers(some_principal(), "m") == ()
+    assert await limiter.view(some_principal(), ["m"]) == []

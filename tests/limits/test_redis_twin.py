@@ -124,8 +124,7 @@ class Speaker:
             return Ask(counter, wish.limit, need=need, want=need + wish.more, used=wish.used)
         leases = self.leases[wish.counter]
         ends = tuple(
-            End(leases[-1 - back % len(leases)], spent, last)
-            for back, spent, last in wish.ends
+            End(leases[-1 - back % len(leases)], spent, last) for back, spent, last in wish.ends
         )
         lease = next(self._next) if wish.lease else 0
         if lease:

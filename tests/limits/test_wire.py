@@ -1,26 +1,44 @@
 from __future__ import annotations
 
-import msgspec
+import pickle
+from typing import TypeVar
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from helixflow.ids import OrganizationId
 from helixflow.limits.ports import Ask, CounterId, End, Grant
-from helixflow.limits.wire import (
-    answer_from_wire,
-    answer_to_wire,
-    exchange_from_wire,
-    exchange_to_wire,
+from helixflow.limits.wire import answer_of, answer_wire, exchange_of, exchange_wire
+
+T = TypeVar("T")
+
+_amounts = st.integers(0, 2**53)
+_times = st.floats(0, 1e6)
+_names = st.text(max_size=12)
+_asks = st.builds(
+    Ask,
+    st.builds(CounterId, _names.map(OrganizationId), _names, _names),
+    _amounts,
+    _amounts,
+    _amounts,
+    _amounts,
+    _times,
+    st.lists(st.builds(End, _amounts, _amounts, st.booleans()), max_size=3).map(tuple),
+    _amounts,
 )
+_grants = st.builds(Grant, _amounts, _times, _amounts, _times, _times)
 
 
-def test_an_exchange_arrives_as_it_was_sent() -> None:
-    counter = CounterId(OrganizationId("org_1"), "requests_per_minute", "model=m,project=p")
-    ends = (End(1, 5), End(2, 0, last=True))
-    groups = [(Ask(counter, 10, 3, 1, 4, 2.5, ends), Ask(counter, 10, used=3)), ()]
-    wire = exchange_to_wire("holder", 7, 6, groups)
-    assert exchange_from_wire(wire) == ("holder", 7, 6, groups)
-    assert msgspec.msgpack.decode(msgspec.msgpack.encode(wire))
+def wired(value: T) -> T:
+    arrived: T = pickle.loads(pickle.dumps(value))
+    return arrived
 
 
-def test_an_answer_arrives_as_it_was_sent() -> None:
-    answer = [(Grant(1, 5.0, 9, 60.5), Grant(0, 0.0, 0, 1.0, 0.25)), ()]
-    assert answer_from_wire(answer_to_wire(answer)) == answer
+@given(_names, st.lists(st.lists(_asks, max_size=3), max_size=3))
+def test_an_exchange_crosses_a_process_border(holder: str, groups: list[list[Ask]]) -> None:
+    assert exchange_of(wired(exchange_wire(holder, 7, 6, groups))) == (holder, 7, 6, groups)
+
+
+@given(st.none() | st.lists(st.lists(_grants, max_size=3).map(tuple), max_size=3))
+def test_an_answer_crosses_a_process_border(grants: list[tuple[Grant, ...]] | None) -> None:
+    assert answer_of(wired(answer_wire(grants))) == grants

@@ -56,12 +56,14 @@ known = st.fixed_dictionaries(
         "n": st.none() | st.integers(1, 5),
         "max_tokens": st.none() | st.integers(1, 5000),
         "temperature": st.floats(0, 2),
+        "service_tier": st.none() | st.sampled_from(["auto", "default", "flex", "priority"]),
         "user": texts,
     },
 )
 NAMES = [
     "model", "stream", "n", "max_tokens", "messages", "prompt", "priority", "tools", "stop",
     "response_format", "logprobs", "top_logprobs", "stream_options", "chat_template_kwargs",
+    "service_tier",
 ]  # fmt: skip
 
 
@@ -104,6 +106,7 @@ def test_a_valid_body_means_to_the_gateway_what_json_says(
     assert body.choices == (tree.get("n") or 1)
     assert body.max_tokens == (tree.get("max_tokens") or default)
     assert body.prompt_bytes == len(raw)
+    assert body.service_tier == (tree.get("service_tier") or "")
 
 
 def escaped(name: str, which: int) -> str:

@@ -50,6 +50,8 @@ async def test_fields_that_are_not_asked_for_are_refused_or_ignored(
         (f"{ROOT}/admin_api_keys", {"name": "a"}),
         (f"{ROOT}/users", {"email": "mass@one.test", "role": "viewer"}),
         (f"{ROOT}/policies", {"name": "q", "source": "permit (principal, action, resource);"}),
+        (f"{ROOT}/limits", {"entity": "organization", "name": "tokens_per_day", "amount": 9}),
+        (ROOT, {"name": "o"}),
     ):
         for name, value in planted.items():
             answer = await platform.ask("POST", path, key, {**body, name: value})
@@ -102,6 +104,7 @@ async def test_a_role_in_one_project_gives_nothing_elsewhere(
     made = await platform.ask("POST", f"{inside}/api_keys", token, {"name": "k"})
     assert made.status == 200, made.body
     other_project = f"{ROOT}/projects/{ids['project_id']}"
+    limit = {"entity": "project", "entity_id": mine.id, "name": "tokens_per_day", "amount": 10**9}
     for method, path, body in (
         ("POST", f"{ROOT}/projects", {"name": "more"}),
         ("POST", f"{ROOT}/users", {"email": "new@one.test", "role": "viewer"}),
@@ -115,6 +118,11 @@ async def test_a_role_in_one_project_gives_nothing_elsewhere(
         ),
         ("DELETE", f"{ROOT}/policies/{ids['policy_id']}", None),
         ("POST", f"{ROOT}/signing_keys/rotate", None),
+        ("POST", ROOT, {"name": "mine"}),
+        ("POST", f"{ROOT}/limits", limit),
+        ("POST", f"{ROOT}/limits/{ids['limit_id']}", {"amount": 10**9}),
+        ("DELETE", f"{ROOT}/limits/{ids['limit_id']}", None),
+        ("POST", f"{inside}/rate_limits/rl_echo-1", {"max_requests_per_1_minute": 10**9}),
         ("POST", f"{other_project}/api_keys", {"name": "k"}),
         ("DELETE", f"{other_project}/api_keys/{ids['key_id']}", None),
         ("POST", f"{other_project}/api_keys/{ids['key_id']}/rotate", {}),

@@ -6,6 +6,8 @@ import openai
 import pytest
 
 from helixflow.identity.permissions import Role
+from helixflow.inference.facts import Admitted
+from helixflow.testing.events import PRICE, SomeRequest
 from helixflow.testing.http import serving
 from helixflow.testing.platform import MODEL, Platform, Tenant
 
@@ -78,6 +80,34 @@ async def test_the_client_s_administration_works_with_an_admin_key_and_with_no_o
                         await organization.projects.create(name="by the client")
 
 
+async def test_the_client_sets_what_a_project_may_use_of_a_model(
+    platform: Platform, tenant: Tenant
+) -> None:
+    async with serving(platform.app) as port:
+        url = f"http://127.0.0.1:{port}/v1"
+        async with openai.AsyncOpenAI(
+            api_key=tenant.admin_key, admin_api_key=tenant.admin_key, base_url=url, max_retries=0
+        ) as administering:
+            rates = administering.admin.organization.projects.rate_limits
+            (one,) = [rate async for rate in rates.list_rate_limits(tenant.project)]
+            assert (one.id, one.model, one.object) == (f"rl_{MODEL}", MODEL, "project.rate_limit")
+            assert one.max_requests_per_1_minute is None
+            changed = await rates.update_rate_limit(
+                one.id,
+                project_id=tenant.project,
+                max_requests_per_1_minute=60,
+                max_tokens_per_1_minute=6000,
+            )
+            assert (changed.max_requests_per_1_minute, changed.max_tokens_per_1_minute) == (
+                60, 6000,
+            )  # fmt: skip
+            (one,) = [rate async for rate in rates.list_rate_limits(tenant.project)]
+            assert one == changed
+    await platform.authenticator.poll_revision()
+    who = await platform.authenticator.authenticate(tenant.project_key)
+    assert [(quota.model, quota.amount) for quota in who.quotas] == [(MODEL, 60), (MODEL, 6000)]
+
+
 async def test_the_first_organization_alone_rotates_signing_keys(
     platform: Platform, tenant: Tenant
 ) -> None:
@@ -90,3 +120,32 @@ async def test_the_first_organization_alone_rotates_signing_keys(
     assert (await platform.ask("POST", path, first.reveal())).status == 200
     assert (await platform.signer()).kid != before
     assert (await platform.ask("GET", "/v1/models", token)).status == 200
+
+
+async def test_usage_and_costs_are_read_as_from_openai(platform: Platform, tenant: Tenant) -> None:
+    now = int(platform.clock.now())
+    who = Admitted(tenant.organization, tenant.project, "key_1", model=MODEL, price=PRICE)
+    requests = [SomeRequest(now + second, admitted=who) for second in range(3)]
+    for request in requests:
+        await platform.usage.write(request.id, 3, request.events)
+    platform.clock.advance(10)
+    await platform.authenticator.poll_revision()
+    url = "http://127.0.0.1:{}/v1"
+    async with serving(platform.app) as port:
+        administering = openai.AsyncOpenAI(
+            admin_api_key=tenant.admin_key, base_url=url.format(port), max_retries=0
+        )
+        async with administering:
+            usage = administering.admin.organization.usage
+            used = await usage.completions(start_time=now, group_by=["model", "api_key_id"])
+            (result,) = used.data[-1].results
+            assert result.object == "organization.usage.completions.result"
+            assert (result.model, result.api_key_id) == (MODEL, "key_1")
+            assert (result.input_tokens, result.num_model_requests) == (30, 3)
+            cost = await usage.costs(
+                start_time=now, group_by=["line_item"], project_ids=[tenant.project]
+            )
+            lines = {one.line_item: one.amount for one in cost.data[-1].results}
+            output = lines[f"{MODEL}, output_tokens"]
+            assert output is not None
+            assert (output.value, output.currency) == (3 * 6e-6, "usd")

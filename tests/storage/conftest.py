@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from helixflow.settings import StorageSettings
 from helixflow.storage.database import Database
+from helixflow.storage.schema import IDENTITY, PERSONS, SCHEMAS, TELEMETRY, Schema
 from helixflow.testing.postgres import PostgresServer, find_programs
 
 _numbers = itertools.count()
@@ -37,9 +38,11 @@ async def _execute(server: PostgresServer, statement: str) -> None:
 
 
 async def _migrate(settings: StorageSettings, home: Path) -> None:
-    database = Database.open(settings, home)
-    await database.upgrade()
-    await database.close()
+    """All schemas, one after the other, in one database."""
+    for schema in SCHEMAS.values():
+        database = Database.open(settings, home, schema)
+        await database.upgrade()
+        await database.close()
 
 
 @pytest.fixture(scope="session")
@@ -83,12 +86,12 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-async def open_database(tmp_path: Path) -> AsyncIterator[Callable[[str, float], Database]]:
+async def open_database(tmp_path: Path) -> AsyncIterator[Callable[..., Database]]:
     """Opens databases that are closed after the test."""
     opened: list[Database] = []
 
-    def open_one(url: str, call_s: float = 5.0) -> Database:
-        opened.append(Database.open(StorageSettings(url=url, call_s=call_s), tmp_path))
+    def open_one(url: str, call_s: float = 5.0, schema: Schema = IDENTITY) -> Database:
+        opened.append(Database.open(StorageSettings(url=url, call_s=call_s), tmp_path, schema))
         return opened[-1]
 
     yield open_one
@@ -97,5 +100,15 @@ async def open_database(tmp_path: Path) -> AsyncIterator[Callable[[str, float], 
 
 
 @pytest.fixture
-async def database(migrated_url: str, open_database: Callable[[str, float], Database]) -> Database:
+async def database(migrated_url: str, open_database: Callable[..., Database]) -> Database:
     return open_database(migrated_url, 5.0)
+
+
+@pytest.fixture
+async def telemetry(migrated_url: str, open_database: Callable[..., Database]) -> Database:
+    return open_database(migrated_url, 5.0, TELEMETRY)
+
+
+@pytest.fixture
+async def persons(migrated_url: str, open_database: Callable[..., Database]) -> Database:
+    return open_database(migrated_url, 5.0, PERSONS)

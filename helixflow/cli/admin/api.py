@@ -6,11 +6,12 @@ message that the platform gave. Nothing is tried twice.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 from urllib.parse import quote, urlencode
 
 from helixflow.cli.failure import CommandFailed
-from helixflow.cli.http import Client, require_ok
+from helixflow.cli.http import Answer, Client, chunks, require_ok
 
 Body: TypeAlias = dict[str, Any]
 
@@ -45,12 +46,18 @@ class AdminApi:
         """Remove, disable or revoke."""
         return self._ask("DELETE", where)
 
-    def page(self, where: str, after: str | None = None, limit: int = _PAGE_MAX) -> Body:
+    def page(
+        self,
+        where: str,
+        after: str | None = None,
+        limit: int = _PAGE_MAX,
+        filters: Mapping[str, str] | None = None,
+    ) -> Body:
         """Up to `limit` objects of a list, oldest first, over as many pages as that takes."""
         data: list[Body] = []
         more = True
         while more and len(data) < limit:
-            query = {"limit": str(min(_PAGE_MAX, limit - len(data)))}
+            query = {**(filters or {}), "limit": str(min(_PAGE_MAX, limit - len(data)))}
             if after is not None:
                 query["after"] = after
             body = self.get(f"{where}?{urlencode(query)}")
@@ -60,6 +67,14 @@ class AdminApi:
         ids = [one.get("id") for one in data] or [None]
         ends = {"first_id": ids[0], "last_id": ids[-1], "has_more": more}
         return {"object": "list", "data": data, **ends}
+
+    def stream(self, where: str) -> Iterator[bytes]:
+        """The body of an answer as it comes. Raises `Unreachable` where it breaks off."""
+        with self._client.open("GET", where) as response:
+            if not 200 <= response.status < 300:
+                told = {name.lower(): value for name, value in response.getheaders()}
+                require_ok(Answer(response.status, b"".join(chunks(response)), told))
+            yield from chunks(response)
 
     def _ask(self, method: str, where: str, body: Body | None = None) -> Body:
         answer = self._client.request(method, where, body)

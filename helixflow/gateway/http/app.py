@@ -31,10 +31,17 @@ from helixflow.gateway.http.routes import (
     docs,
     generation,
     health,
+    limits,
+    metrics,
     models,
+    organization,
+    organization_audit,
     organization_keys,
+    organization_limits,
     organization_policies,
     organization_projects,
+    organization_rates,
+    organization_usage,
     organization_users,
     well_known,
 )
@@ -44,32 +51,45 @@ from helixflow.settings import GatewaySettings, HttpSettings
 ROUTERS: tuple[Callable[[Service], APIRouter], ...] = (
     generation.router,
     models.router,
+    limits.router,
     health.router,
     docs.router,
 )
 DESK_ROUTERS: tuple[Callable[[Desk], APIRouter], ...] = (
+    organization.router,
     organization_projects.router,
     organization_keys.router,
     organization_users.router,
+    organization_limits.router,
     organization_policies.router,
     auth.router,
     well_known.router,
 )
-"""In the order of the documentation page. A router added here or there needs its permissions in
+RECORD_ROUTERS: tuple[Callable[[Desk], APIRouter], ...] = (
+    organization_usage.router,
+    metrics.router,
+)
+BOTH_DESKS_ROUTERS: tuple[Callable[[Desk, Desk], APIRouter], ...] = (organization_audit.router,)
+"""In the order of the documentation page. A router added to one of these needs its permissions in
 permissions.py; what it raises as `Refused` is answered in OpenAI's form."""
 
 _PARAM_LENGTH_MAX = 256
 
 
 def build_face(
-    pipeline: Service, settings: HttpSettings, gateway: GatewaySettings, clock: Clock, desk: Desk
+    pipeline: Service,
+    settings: HttpSettings,
+    gateway: GatewaySettings,
+    clock: Clock,
+    desk: Desk,
+    records: Desk,
 ) -> ASGIApp:
-    """The ASGI app."""
+    """The ASGI app. `desk` is the administration's in Auth, `records` that of Telemetry."""
     generation = Generation(pipeline, settings, gateway, clock)
-    return Face(build_app(pipeline, desk), pipeline, generation)
+    return Face(build_app(pipeline, desk, records), pipeline, generation)
 
 
-def build_app(service: Service, desk: Desk) -> FastAPI:
+def build_app(service: Service, desk: Desk, records: Desk) -> FastAPI:
     """The routes that are not hot, and the description of all."""
     app = FastAPI(
         title="HelixFlow",
@@ -89,6 +109,11 @@ def build_app(service: Service, desk: Desk) -> FastAPI:
         app.include_router(router(service))
     for desk_router in DESK_ROUTERS:
         app.include_router(desk_router(desk))
+    for record_router in RECORD_ROUTERS:
+        app.include_router(record_router(records))
+    app.include_router(organization_rates.router(desk, service))
+    for both_router in BOTH_DESKS_ROUTERS:
+        app.include_router(both_router(desk, records))
     return app
 
 

@@ -9,7 +9,8 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from helixflow.api.error_body import error_body
-from helixflow.errors import Refusal, Refused
+from helixflow.api.rate_limits import rate_limit_headers, unit_of
+from helixflow.errors import Breach, Refusal, Refused
 from helixflow.ids import RequestId
 
 _log = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ STATUS: Mapping[Refusal, int] = MappingProxyType(
         Refusal.OVERLOADED: 503,
         Refusal.PERMISSION_DENIED: 403,
         Refusal.PRECONDITION_FAILED: 412,
+        Refusal.QUEUE_FULL: 429,
         Refusal.RATE_LIMIT_EXCEEDED: 429,
         Refusal.REGISTRY_UNAVAILABLE: 503,
         Refusal.RESOURCE_NOT_FOUND: 404,
@@ -57,7 +59,10 @@ _HOPELESS = frozenset({Refusal.MODEL_FAILED})
 
 
 def answer_of(refused: Refused) -> tuple[int, Headers, bytes]:
-    """Status, headers and body. Every 429 and 503 that waiting may mend says how long to wait."""
+    """Status, headers and body.
+
+    Every 429 and 503 that waiting may mend says how long to wait, and a limit what is left of it.
+    """
     status = STATUS[refused.reason]
     body = error_body(refused)
     headers = [
@@ -73,7 +78,18 @@ def answer_of(refused: Refused) -> tuple[int, Headers, bytes]:
         # The header takes whole seconds; OpenAI's clients read the finer one first.
         headers.append((b"retry-after", b"%d" % max(1, math.ceil(wait_s))))
         headers.append((b"retry-after-ms", b"%d" % max(1, math.ceil(wait_s * 1000))))
+    if refused.breach is not None:
+        headers += _rate_limits(refused.breach)
     return status, headers, body
+
+
+def _rate_limits(breach: Breach) -> Headers:
+    """OpenAI's headers about the limit; it has none for spend and for requests at a time."""
+    unit = unit_of(breach.name)
+    if unit is None:
+        return []
+    left = breach.limit - breach.current
+    return list(rate_limit_headers(unit, breach.limit, left, breach.reset_s))
 
 
 def internal_error(error: Exception, request_id: RequestId) -> Refused:

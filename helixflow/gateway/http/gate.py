@@ -16,7 +16,7 @@ from helixflow.errors import Forbidden, Refusal, Refused
 from helixflow.gateway.http.credential import bearer, source_of
 from helixflow.gateway.http.errors import answer_of
 from helixflow.gateway.http.note import note_of
-from helixflow.gateway.http.permissions import OPEN_ROUTES, ROUTE_PERMISSIONS
+from helixflow.gateway.http.permissions import OPEN_ROUTES, OWN_ROUTES, ROUTE_PERMISSIONS
 from helixflow.gateway.http.ports import Service
 
 _log = logging.getLogger(__name__)
@@ -45,15 +45,18 @@ class Gate:
         match, path = self._match(scope)
         if match is not Match.NONE and path in OPEN_ROUTES:
             return
-        principal = await self._service.authenticate(bearer(scope["headers"]), source_of(scope))
+        source = source_of(scope)
+        principal = await self._service.authenticate(bearer(scope["headers"]), source)
         note_of(scope).principal = principal
         if match is not Match.FULL:
             return  # no such route, or not by this method: the app says so
+        if (scope["method"], path) in OWN_ROUTES:
+            return
         permission = ROUTE_PERMISSIONS.get((scope["method"], path))
         if permission is None:
             _log.error("the route %s %s declares no permission", scope["method"], path)
             raise Forbidden(Refusal.PERMISSION_DENIED, "This route is not open to anybody.")
-        self._service.authorize(principal, permission)
+        self._service.authorize(principal, permission, source)
 
     def _match(self, scope: Scope) -> tuple[Match, str]:
         """The route that the app will choose: the first full match, else the first partial one."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from helixflow.errors import Refusal, Unauthenticated
 from helixflow.ids import RequestId, mint_request_id
 from helixflow.inference.principal import Principal
 
@@ -46,3 +47,11 @@ def note_of(scope: Any) -> RequestNote:
     if not isinstance(note, RequestNote):
         note = scope[SCOPE_KEY] = RequestNote(mint_request_id())
     return note
+
+
+def principal_of(scope: Any) -> Principal:
+    """The caller of a route that is not open. Raises `Unauthenticated`."""
+    principal = note_of(scope).principal
+    if principal is None:  # only where no gate stands before the routes
+        raise Unauthenticated(Refusal.MISSING_API_KEY, "You did not provide an API key.")
+    return principal

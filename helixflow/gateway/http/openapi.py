@@ -14,9 +14,9 @@ from helixflow.api.chat import ChatCompletionChunk
 from helixflow.api.completion import CompletionChunk
 from helixflow.api.error_body import error_body
 from helixflow.api.errors import ErrorBody
-from helixflow.errors import Refusal, Refused
+from helixflow.errors import Breach, Refusal, Refused
 from helixflow.gateway.http.errors import STATUS
-from helixflow.gateway.http.permissions import OPEN_ROUTES, ROUTE_PERMISSIONS
+from helixflow.gateway.http.permissions import OPEN_ROUTES, OWN_ROUTES, ROUTE_PERMISSIONS
 
 _REFERENCE = "#/components/schemas/{model}"
 _SECURITY = "apiKey"
@@ -61,22 +61,23 @@ def _header(description: str, example: str) -> dict[str, Any]:
 REQUEST_ID_HEADER = {
     "x-request-id": _header("The platform's id of this request.", "req_0f8fad5bd9cb469fa165"),
 }
-ANSWER_HEADERS = {
-    **REQUEST_ID_HEADER,
-    **{
-        f"x-ratelimit-{what}-{unit}": _header(text.format(unit=unit), example)
-        for what, text, example in (
-            ("limit", "How many {unit} the caller has per window, where that is limited.", "600"),
-            ("remaining", "How many {unit} are left in it.", "599"),
-            ("reset", "How long until all {unit} are back.", "6m0s"),
-        )
-        for unit in ("requests", "tokens")
-    },
+_RATE_LIMIT_HEADERS = {
+    f"x-ratelimit-{what}-{unit}": _header(text.format(unit=unit), example)
+    for what, text, example in (
+        ("limit", "How many {unit} the caller has per window, where that is limited.", "600"),
+        ("remaining", "How many {unit} are left in it.", "599"),
+        ("reset", "How long until all {unit} are back.", "6m0s"),
+    )
+    for unit in ("requests", "tokens")
 }
+ANSWER_HEADERS = {**REQUEST_ID_HEADER, **_RATE_LIMIT_HEADERS}
 _RETRY_HEADERS = {
     "retry-after": _header("Seconds after which to try again.", "1"),
     "retry-after-ms": _header("The same in milliseconds.", "1000"),
 }
+
+
+_BREACH = Breach("requests_per_minute", "key=key_6b1f", 600.0, 600.0, 12.5)
 
 
 def refusals(*reasons: Refusal) -> dict[int | str, dict[str, Any]]:
@@ -88,9 +89,16 @@ def refusals(*reasons: Refusal) -> dict[int | str, dict[str, Any]]:
 
 
 def _refusal(status: int, codes: list[str]) -> dict[str, Any]:
-    headers = {**REQUEST_ID_HEADER, **(_RETRY_HEADERS if status in (429, 503) else {})}
+    headers = dict(REQUEST_ID_HEADER)
+    if status in (429, 503):
+        headers |= _RETRY_HEADERS
+    if status == 429:
+        headers |= _RATE_LIMIT_HEADERS
     named = ", ".join(f"`{code}`" for code in codes)
-    example = Refused.from_wire((codes[0], "One sentence for a person.", None, None))
+    limited = Refusal.RATE_LIMIT_EXCEEDED in codes
+    breach = (_BREACH.to_wire(),) if limited else ()
+    code = Refusal.RATE_LIMIT_EXCEEDED.value if limited else codes[0]
+    example = Refused.from_wire((code, "One sentence for a person.", None, None, *breach))
     return {
         "model": ErrorBody,
         "description": f"{_PHRASES[status]} `code` is one of {named}.",
@@ -147,10 +155,11 @@ def _finish(operation: dict[str, Any], method: str, path: str) -> None:
     if path in OPEN_ROUTES:
         return
     operation["security"] = [{_SECURITY: []}]
-    permission = _PERMISSIONS.get((method, path), "none has")
-    operation["description"] = (
-        f"{operation.get('description', '')}\n\nNeeds the permission `{permission}`."
-    )
+    if (method, path) in OWN_ROUTES:
+        needs = "Needs no permission: it is about the caller alone."
+    else:
+        needs = f"Needs the permission `{_PERMISSIONS.get((method, path), 'none has')}`."
+    operation["description"] = f"{operation.get('description', '')}\n\n{needs}"
 
 
 _PERMISSIONS = {

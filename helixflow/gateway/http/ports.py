@@ -27,6 +27,21 @@ class Card(Protocol):
     def progress(self) -> float: ...
 
 
+class OwnLimit(Protocol):
+    """A limit of a caller. Spend is in US dollars; None where nobody can tell."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def scope(self) -> str: ...
+    @property
+    def limit(self) -> float: ...
+    @property
+    def remaining(self) -> float | None: ...
+    @property
+    def reset_s(self) -> float | None: ...
+
+
 class Ready(Protocol):
     """Whether requests can be answered, and what is not ready, in words."""
 
@@ -64,7 +79,7 @@ class Service(Protocol):
         """The caller. Raises `Unauthenticated`, `Forbidden` or `Unavailable`."""
         ...
 
-    def authorize(self, principal: Principal, permission: str) -> None:
+    def authorize(self, principal: Principal, permission: str, source: str = "") -> None:
         """Raises `Forbidden` where the caller lacks the permission (`resource:action`)."""
         ...
 
@@ -74,6 +89,10 @@ class Service(Protocol):
 
     def model(self, name: str, principal: Principal, source: str = "") -> Card:
         """One of them by name or alias. Raises `NotFound`, `Forbidden` or `Unavailable`."""
+        ...
+
+    async def limits(self, principal: Principal, source: str = "") -> Sequence[OwnLimit]:
+        """The caller's limits and what is left of them. Raises `Unavailable`."""
         ...
 
     def readiness(self) -> Ready:

@@ -15,29 +15,41 @@ BODY_BYTES_MAX = 4096
 
 
 @pytest.fixture(scope="session")
-def built() -> tuple[FakePipeline, Any, FakeDesk]:
+def built() -> tuple[FakePipeline, Any, FakeDesk, FakeDesk]:
     """Built once: FastAPI takes some 50 ms to describe its routes."""
-    pipeline, desk = FakePipeline(), FakeDesk()
+    pipeline, desk, records = FakePipeline(), FakeDesk(), FakeDesk()
     http = HttpSettings(body_bytes_max=BODY_BYTES_MAX, slow_reader_s=0.05)
-    face = build_face(pipeline, http, GatewaySettings(), SystemClock(), desk)
-    return pipeline, Shield(face, BODY_BYTES_MAX), desk
+    face = build_face(pipeline, http, GatewaySettings(), SystemClock(), desk, records)
+    return pipeline, Shield(face, BODY_BYTES_MAX), desk, records
 
 
 @pytest.fixture
-def pipeline(built: tuple[FakePipeline, Any, FakeDesk]) -> FakePipeline:
+def pipeline(built: tuple[FakePipeline, Any, FakeDesk, FakeDesk]) -> FakePipeline:
     """The pipeline behind `face`, as if it were new."""
     vars(built[0]).update(vars(FakePipeline()))
     return built[0]
 
 
 @pytest.fixture
-def desk(built: tuple[FakePipeline, Any, FakeDesk]) -> FakeDesk:
+def desk(built: tuple[FakePipeline, Any, FakeDesk, FakeDesk]) -> FakeDesk:
     """The desk behind `face`, as if it were new."""
     vars(built[2]).update(vars(FakeDesk()))
     return built[2]
 
 
 @pytest.fixture
-def face(built: tuple[FakePipeline, Any, FakeDesk], pipeline: FakePipeline, desk: FakeDesk) -> Any:
+def records(built: tuple[FakePipeline, Any, FakeDesk, FakeDesk]) -> FakeDesk:
+    """The records desk behind `face`, as if it were new."""
+    vars(built[3]).update(vars(FakeDesk()))
+    return built[3]
+
+
+@pytest.fixture
+def face(
+    built: tuple[FakePipeline, Any, FakeDesk, FakeDesk],
+    pipeline: FakePipeline,
+    desk: FakeDesk,
+    records: FakeDesk,
+) -> Any:
     """The face in its shield, with a reader that is slow after 50 ms."""
     return built[1]

@@ -36,16 +36,25 @@ SOME: dict[str, Any] = {
     "api_keys": {"name": "x"},
     "explain": {"project_id": "p", "action": "model:invoke", "model": "m"},
     "invites": {"email": "a@b", "role": "viewer"},
+    "limits": {"entity": "organization", "name": "tokens_per_day", "amount": 7},
+    "organization": {"name": "x", "tier": None},
     "policies": {"name": "x", "source": "permit (principal, action, resource);"},
     "projects": {"name": "x"},
     "service_accounts": {"name": "x"},
     "users": {"email": "a@b", "role": "viewer"},
     "{key_id}": {"name": "x"},
+    "{limit_id}": {"amount": 7},
     "{policy_id}": {"enabled": True},
     "{project_id}": {"name": "x"},
+    "{rate_limit_id}": {"max_requests_per_1_minute": 7, "max_tokens_per_1_minute": None},
     "{user_id}": {"role": "viewer"},
 }
-ROUTES = [(method, path) for method, path in ROUTE_PERMISSIONS if path.startswith(ROOT)]
+RECORDS = (f"{ROOT}/audit_logs", f"{ROOT}/costs", f"{ROOT}/usage/")
+ROUTES = [
+    (method, path)
+    for method, path in ROUTE_PERMISSIONS
+    if path.startswith(ROOT) and not path.startswith(RECORDS)
+]
 
 
 @pytest.fixture(autouse=True)
@@ -71,9 +80,10 @@ class TestOrganization:
         self, face: Any, desk: FakeDesk, method: str, path: str
     ) -> None:
         body = SOME.get(path.rpartition("/")[2]) if method == "POST" else None
+        path_of = path.replace("{rate_limit_id}", "rl_echo-1")
         if path.endswith("projects/{project_id}/users") and method == "POST":
             body = {"user_id": "u", "role": "viewer"}
-        answer = await send(face, method, path.replace("{", "").replace("}", ""), body)
+        answer = await send(face, method, path_of.replace("{", "").replace("}", ""), body)
         assert (answer.status, answer.header("cache-control")) == (200, "no-store")
         (call,) = desk.calls
         operation = OPERATIONS[call.operation]
@@ -84,7 +94,50 @@ class TestOrganization:
         assert call.source == "203.0.113.7"
 
     async def test_every_operation_has_its_route(self, face: Any, desk: FakeDesk) -> None:
-        assert len(OPERATIONS) == len(ROUTES)
+        own = [name for name in OPERATIONS if not name.startswith("audit.")]
+        assert len(own) == len(ROUTES)
+
+    async def test_a_list_of_limits_is_about_what_is_asked_for(
+        self, face: Any, desk: FakeDesk
+    ) -> None:
+        query = b"entity=key&entity_id=key_1"
+        await send(face, "GET", f"{ROOT}/limits", query_string=query)
+        (call,) = desk.calls
+        told = {"after": None, "limit": 20, "entity": "key", "entity_id": "key_1"}
+        assert json.loads(call.arguments) == told
+        answer = await send(face, "GET", f"{ROOT}/limits", query_string=b"entity=team")
+        assert (answer.status, answer.json["error"]["param"]) == (400, "entity")
+
+    @pytest.mark.parametrize(
+        ("body", "param"),
+        [
+            ({"amount": 0}, "amount"),
+            ({"amount": 1e300}, "amount"),
+            ({"amount": "7"}, "amount"),
+            ({"amount": True}, "amount"),
+            ({"name": "rpm"}, "name"),
+            ({"per": []}, "per"),
+            ({"per": ["key", "model", "user"]}, "per"),
+            ({"per": ["team"]}, "per.0"),
+            ({"entity": "team"}, "entity"),
+            ({"id": "lim_mine"}, "id"),
+        ],
+    )
+    async def test_a_limit_is_exactly_what_is_described(
+        self, face: Any, desk: FakeDesk, body: dict[str, Any], param: str
+    ) -> None:
+        answer = await send(face, "POST", f"{ROOT}/limits", {**SOME["limits"], **body})
+        assert (answer.status, answer.json["error"]["param"]) == (400, param)
+        assert desk.calls == []
+
+    @pytest.mark.parametrize("rate", ["rl_other", "echo-1", "rl_"])
+    async def test_a_rate_of_a_model_that_is_not_there_is_not_there(
+        self, face: Any, desk: FakeDesk, rate: str
+    ) -> None:
+        path = f"{ROOT}/projects/p/rate_limits/{rate}"
+        answer = await send(face, "POST", path, {"max_requests_per_1_minute": 7})
+        assert (answer.status, answer.code) == (404, "resource_not_found")
+        assert desk.calls == []
 
     async def test_headers_travel_and_the_tag_comes_back(self, face: Any, desk: FakeDesk) -> None:
         desk.answer = DeskAnswer(b'{"id":"p"}', '"tag"')

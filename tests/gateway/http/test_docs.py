@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from helixflow.gateway.http.errors import STATUS
-from helixflow.gateway.http.permissions import OPEN_ROUTES, ROUTE_PERMISSIONS
+from helixflow.gateway.http.permissions import OPEN_ROUTES, OWN_ROUTES, ROUTE_PERMISSIONS
 from helixflow.gateway.http.routes.docs import ASSETS
 from helixflow.testing.http import ask
 
@@ -65,7 +65,7 @@ class TestDescription:
             for method in operations
         }
         closed = {(method, path.replace(":path", "")) for method, path in ROUTE_PERMISSIONS}
-        assert described == closed | {
+        assert described == closed | OWN_ROUTES | {
             ("POST" if path.startswith("/v1/auth/") else "GET", path) for path in OPEN_ROUTES
         }
 
@@ -84,11 +84,13 @@ class TestDescription:
         self, description: dict[str, Any]
     ) -> None:
         for path, operations in description["paths"].items():
-            for operation in operations.values():
+            for method, operation in operations.items():
                 assert ("security" in operation) == (path not in OPEN_ROUTES)
+                own = (method.upper(), path) in OWN_ROUTES
                 assert ("Needs the permission `" in operation["description"]) == (
-                    path not in OPEN_ROUTES
+                    path not in OPEN_ROUTES and not own
                 )
+                assert ("Needs no permission" in operation["description"]) == own
         assert description["components"]["securitySchemes"]["apiKey"]["scheme"] == "bearer"
 
     @pytest.mark.parametrize(
@@ -114,6 +116,9 @@ class TestDescription:
             response = operation["responses"][str(status)]
             assert response["content"]["application/json"]["schema"]["$ref"].endswith("ErrorBody")
             assert ("retry-after" in response["headers"]) == (status in (429, 503))
+        refused = operation["responses"]["429"]
+        assert "x-ratelimit-reset-requests" in refused["headers"]
+        assert refused["content"]["application/json"]["example"]["error"]["limit"]["current"] == 600
         text = str(operation["responses"])
         missing = [reason for reason in STATUS if f"`{reason.value}`" not in text]
         assert sorted(missing) == [

@@ -12,11 +12,11 @@ from helixflow.errors import Forbidden, Refusal, Unauthenticated
 from helixflow.gateway.http.app import build_app, build_face
 from helixflow.gateway.http.gate import Gate
 from helixflow.gateway.http.generation import HOT_ROUTES
-from helixflow.gateway.http.permissions import OPEN_ROUTES, ROUTE_PERMISSIONS
+from helixflow.gateway.http.permissions import OPEN_ROUTES, OWN_ROUTES, ROUTE_PERMISSIONS
 from helixflow.settings import GatewaySettings, HttpSettings
 from helixflow.testing.desk import FakeDesk
 from helixflow.testing.http import HttpAnswer, ask, some_scope
-from helixflow.testing.pipeline import KEY, FakeCard, FakePipeline, FakeReadiness
+from helixflow.testing.pipeline import KEY, FakeCard, FakeLimit, FakePipeline, FakeReadiness
 
 AUTHORIZED = [(b"authorization", b"Bearer " + KEY.encode())]
 
@@ -28,12 +28,13 @@ async def get(face: Any, path: str, **more: Any) -> HttpAnswer:
 class TestPermissions:
     def test_every_route_is_open_or_declares_what_it_asks_for(self) -> None:
         declared = set()
-        for route in build_app(FakePipeline(), FakeDesk()).routes:
+        for route in build_app(FakePipeline(), FakeDesk(), FakeDesk()).routes:
             assert isinstance(route, Route), f"{route} is no plain route"
             for method in route.methods or ():
                 if route.path not in OPEN_ROUTES:
                     declared.add((method, route.path))
-        assert declared == set(ROUTE_PERMISSIONS)
+        assert declared == set(ROUTE_PERMISSIONS) | OWN_ROUTES
+        assert not set(ROUTE_PERMISSIONS) & OWN_ROUTES
 
     def test_the_hot_routes_are_declared_and_described_with_the_others(self) -> None:
         assert {("POST", path) for path in HOT_ROUTES} <= set(ROUTE_PERMISSIONS)
@@ -58,7 +59,7 @@ class TestPermissions:
     async def test_a_route_without_a_declaration_is_refused_and_logged(
         self, kind: str, caplog: pytest.LogCaptureFixture
     ) -> None:
-        app = build_app(FakePipeline(), FakeDesk())
+        app = build_app(FakePipeline(), FakeDesk(), FakeDesk())
 
         async def endpoint(*_: Any) -> None:
             raise AssertionError("it ran")
@@ -79,7 +80,9 @@ class TestPermissions:
 
         async def receive() -> Any: ...
 
-        face = build_face(pipeline, HttpSettings(), GatewaySettings(), SystemClock(), FakeDesk())
+        face = build_face(
+            pipeline, HttpSettings(), GatewaySettings(), SystemClock(), FakeDesk(), FakeDesk()
+        )
         await face(some_scope("GET", "/v1/realtime", type="websocket"), receive, send)
         assert sent == [{"type": "websocket.close", "code": 1008}]
 
@@ -93,7 +96,9 @@ class TestPermissions:
         async def send(message: Any) -> None:
             sent.append(message["type"])
 
-        face = build_face(pipeline, HttpSettings(), GatewaySettings(), SystemClock(), FakeDesk())
+        face = build_face(
+            pipeline, HttpSettings(), GatewaySettings(), SystemClock(), FakeDesk(), FakeDesk()
+        )
         await face({"type": "lifespan"}, receive, send)
         assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
@@ -144,7 +149,7 @@ class TestErrorsOfTheFramework:
         async def endpoint(limit: int) -> int:
             return limit
 
-        app = build_app(pipeline, FakeDesk())
+        app = build_app(pipeline, FakeDesk(), FakeDesk())
         app.add_api_route("/probe", endpoint)
         answer = await get(app, "/probe", query_string=b"limit=many")
         assert (answer.status, answer.code) == (400, "invalid_value")
@@ -154,7 +159,7 @@ class TestErrorsOfTheFramework:
         async def endpoint() -> None:
             raise HTTPException(418, "I am a teapot.")
 
-        app = build_app(pipeline, FakeDesk())
+        app = build_app(pipeline, FakeDesk(), FakeDesk())
         app.add_api_route("/probe", endpoint)
         answer = await get(app, "/probe")
         assert (answer.status, answer.code) == (400, "invalid_value")
@@ -164,7 +169,7 @@ class TestErrorsOfTheFramework:
         async def endpoint() -> None:
             raise Forbidden(Refusal.PERMISSION_DENIED, "No.")
 
-        app = build_app(pipeline, FakeDesk())
+        app = build_app(pipeline, FakeDesk(), FakeDesk())
         app.add_api_route("/probe", endpoint)
         assert (await get(app, "/probe")).status == 403
 
@@ -193,7 +198,36 @@ class TestModels:
         assert answer.json["error"]["param"] == "model"
 
     async def test_are_refused_where_no_gate_stands_before_them(self) -> None:
-        answer = await ask(build_app(FakePipeline(), FakeDesk()), "GET", "/v1/models")
+        answer = await ask(build_app(FakePipeline(), FakeDesk(), FakeDesk()), "GET", "/v1/models")
+        assert (answer.status, answer.code) == (401, "missing_api_key")
+
+
+class TestOwnLimits:
+    @pytest.mark.parametrize("permissions", [frozenset(), frozenset({"model:invoke"})])
+    async def test_every_known_caller_sees_its_own(
+        self, face: Any, pipeline: FakePipeline, permissions: frozenset[str]
+    ) -> None:
+        pipeline.permissions = permissions
+        unknown = FakeLimit("spend_per_month", "organization", 12.5, None, None)
+        pipeline.own_limits = (FakeLimit(), unknown)
+        answer = await get(face, "/v1/limits")
+        assert (answer.status, answer.header("cache-control")) == (200, "no-store")
+        assert answer.json == {
+            "object": "list",
+            "data": [
+                {
+                    "object": "limit", "name": "requests_per_minute", "scope": "key=key_1",
+                    "limit": 60.0, "remaining": 59.0, "reset_seconds": 1.5,
+                },
+                {
+                    "object": "limit", "name": "spend_per_month", "scope": "organization",
+                    "limit": 12.5, "remaining": None, "reset_seconds": None,
+                },
+            ],
+        }  # fmt: skip
+
+    async def test_a_stranger_sees_none(self, face: Any) -> None:
+        answer = await ask(face, "GET", "/v1/limits")
         assert (answer.status, answer.code) == (401, "missing_api_key")
 
 
@@ -222,7 +256,7 @@ class TestHealth:
 
 
 def test_a_described_route_is_never_run_by_fastapi() -> None:
-    for route in build_app(FakePipeline(), FakeDesk()).routes:
+    for route in build_app(FakePipeline(), FakeDesk(), FakeDesk()).routes:
         if isinstance(route, Route) and route.path in HOT_ROUTES:
             coroutine = route.endpoint(None)
             with pytest.raises(NotImplementedError):

@@ -25,7 +25,9 @@ GOOD: dict[str, Any] = {"model": "echo-1", "messages": [{"role": "user", "conten
 
 
 def face_of(stage: Stage) -> Any:
-    face = build_face(stage.pipeline, HttpSettings(), GatewaySettings(), SystemClock(), FakeDesk())
+    face = build_face(
+        stage.pipeline, HttpSettings(), GatewaySettings(), SystemClock(), FakeDesk(), FakeDesk()
+    )
     return Shield(face, 4096)
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 
 from helixflow.api.models import Model, ModelList
-from helixflow.errors import Refusal, Unauthenticated
+from helixflow.errors import Refusal
 from helixflow.gateway.http.credential import source_of
-from helixflow.gateway.http.note import note_of
+from helixflow.gateway.http.note import principal_of
 from helixflow.gateway.http.openapi import CLOSED, refusals
 from helixflow.gateway.http.ports import Card, Service
-from helixflow.inference.principal import Principal
 
 
 def router(service: Service) -> APIRouter:
@@ -20,7 +19,7 @@ def router(service: Service) -> APIRouter:
     @routes.get("/v1/models", responses=refusals(*CLOSED))
     async def list_models(request: Request) -> ModelList:
         """The models that exist for this key, in whatever state."""
-        cards = service.models(_principal(request), source_of(request.scope))
+        cards = service.models(principal_of(request.scope), source_of(request.scope))
         return ModelList(data=[_model(card) for card in cards])
 
     @routes.get(
@@ -29,16 +28,9 @@ def router(service: Service) -> APIRouter:
     )
     async def retrieve_model(model: str, request: Request) -> Model:
         """One model by its name or an alias, in whatever state."""
-        return _model(service.model(model, _principal(request), source_of(request.scope)))
+        return _model(service.model(model, principal_of(request.scope), source_of(request.scope)))
 
     return routes
-
-
-def _principal(request: Request) -> Principal:
-    principal = note_of(request.scope).principal
-    if principal is None:  # only where no gate stands before the routes
-        raise Unauthenticated(Refusal.MISSING_API_KEY, "You did not provide an API key.")
-    return principal
 
 
 def _model(card: Card) -> Model:

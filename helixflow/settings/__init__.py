@@ -12,10 +12,10 @@ from __future__ import annotations
 import difflib
 import os
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -24,14 +24,62 @@ from pydantic_settings import (
 )
 
 from helixflow.errors import ConfigError
+from helixflow.settings.branch import Branch
+from helixflow.settings.models import (
+    EchoSettings,
+    FairQueueSettings,
+    ModelSettings,
+    PriceSettings,
+    ReplicaSettings,
+    ResourceSettings,
+    SourceSettings,
+)
+from helixflow.settings.storage import StorageSettings
+from helixflow.settings.telemetry import (
+    AuditSettings,
+    HubSettings,
+    JournalSettings,
+    JsonlSettings,
+    ShippingSettings,
+    TelemetrySettings,
+    TelemetryStorageSettings,
+    UsageSettings,
+)
+from helixflow.tiers import TierSettings
+
+__all__ = [
+    "AuditSettings",
+    "Branch",
+    "EchoSettings",
+    "EngineSettings",
+    "FairQueueSettings",
+    "GatewaySettings",
+    "HttpSettings",
+    "HubSettings",
+    "IdentitySettings",
+    "IssuerSettings",
+    "JournalSettings",
+    "JsonlSettings",
+    "LimitsSettings",
+    "ModelSettings",
+    "PriceSettings",
+    "ReplicaSettings",
+    "ResourceSettings",
+    "RoleName",
+    "RoutingSettings",
+    "Settings",
+    "ShippingSettings",
+    "SourceSettings",
+    "StackSettings",
+    "StorageSettings",
+    "TelemetrySettings",
+    "TelemetryStorageSettings",
+    "TierName",
+    "TokenSettings",
+    "UsageSettings",
+]
 
 _ENV_PREFIX = "HELIXFLOW__"
-
-
-class Branch(BaseModel):
-    """A part of the tree: frozen, and closed to keys that it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class HttpSettings(Branch):
@@ -115,17 +163,24 @@ class IdentitySettings(Branch):
         return self
 
 
-class LimitsSettings(Branch):
-    """Where quota is kept, and how it is lent to an Ingress.
+TierName: TypeAlias = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 
-    `store` is `memory`, or the URL of a Redis or Valkey. Near a limit a lease lives for `lease_s`,
+
+_STORE = r"^(memory$|(rediss?|valkeys?)(\+cluster)?://|unix://)"
+
+
+class LimitsSettings(Branch):
+    """Where quota is kept, how it is lent to an Ingress, and how much there is by default.
+
+    `store` is where the counters are: in the `memory` of one RateLimiter replica, or in the Redis or
+    Valkey of a URL, for any number of them. Near a limit a lease lives for `lease_s`,
     far from it for up to `lease_far_s`; a standby lease, kept for the time when the store is away,
     for `standby_s`; what was not used for `idle_s` goes back. An Ingress that hears nothing from the
     store may let requests take slots for `slots_s` more. The lender waits `margin_s` longer than the
-    borrower.
+    borrower. `tiers` are what organizations may be given; `default_tier` is that of all others.
     """
 
-    store: str = Field(default="memory", pattern=r"^(memory$|rediss?://|valkeys?://|unix://)")
+    store: str = Field(default="memory", pattern=_STORE)
     store_call_s: float = Field(default=0.05, gt=0)
     lease_s: float = Field(default=5.0, gt=0)
     lease_far_s: float = Field(default=30.0, gt=0)
@@ -139,18 +194,22 @@ class LimitsSettings(Branch):
     held_max: int = Field(default=200_000, ge=1)
     waiters_max: int = Field(default=4096, ge=1)
     journal_bytes_max: int = Field(default=64 * 1024 * 1024, ge=64 * 1024)
+    tiers: dict[TierName, TierSettings] = Field(default_factory=dict)
+    default_tier: str = ""
 
     @property
     def buried_s(self) -> float:
         """After this much silence an Ingress that is not known to be dead uses no slot any more."""
         return max(self.silent_s, self.slots_s + self.margin_s)
 
-
-class StorageSettings(Branch):
-    """The database. A relative SQLite path is taken from the home folder."""
-
-    url: str = "sqlite+aiosqlite:///helixflow.db"
-    call_s: float = Field(default=2.0, gt=0)
+    @model_validator(mode="after")
+    def _default_is_known(self) -> LimitsSettings:
+        if self.default_tier and self.default_tier not in self.tiers:
+            known = ", ".join(sorted(self.tiers)) or "none"
+            raise ValueError(
+                f"default_tier: there is no tier {self.default_tier!r}; known: {known}"
+            )
+        return self
 
 
 class RoutingSettings(Branch):
@@ -179,104 +238,6 @@ class StackSettings(Branch):
     drain_s: float = Field(default=30.0, ge=0)
     dashboard: bool = True
     object_store_bytes: int = Field(default=100 * 1024 * 1024, ge=80 * 1024 * 1024)
-
-
-class TelemetrySettings(Branch):
-    """Logs."""
-
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-
-
-class SourceSettings(Branch):
-    """Exactly one of these says where the weights come from."""
-
-    path: str | None = None
-    huggingface: str | None = None
-    gguf: str | None = None
-    revision: str = ""
-    sha256: str = ""
-
-    @model_validator(mode="after")
-    def _one_place(self) -> SourceSettings:
-        named = [name for name in ("path", "huggingface", "gguf") if getattr(self, name)]
-        if len(named) != 1:
-            raise ValueError("a source names exactly one of path, huggingface, gguf")
-        return self
-
-
-class ReplicaSettings(Branch):
-    """The range that autoscaling may move in."""
-
-    min: int = Field(default=1, ge=0)
-    max: int = Field(default=1, ge=1)
-    target_ongoing: float = Field(default=16.0, gt=0)
-
-    @model_validator(mode="after")
-    def _in_order(self) -> ReplicaSettings:
-        if self.max < self.min:
-            raise ValueError("replicas.max is less than replicas.min")
-        return self
-
-
-class ResourceSettings(Branch):
-    """What one replica takes."""
-
-    cpus: float = Field(default=0.5, ge=0)
-    gpus: float | None = Field(default=None, ge=0)
-    threads: int = Field(default=0, ge=0)
-    memory_gib: float = Field(default=0.0, ge=0)
-
-    @model_validator(mode="after")
-    def _gpu_share(self) -> ResourceSettings:
-        if self.gpus is not None and self.gpus > 1 and self.gpus != int(self.gpus):
-            raise ValueError("resources.gpus is a share of one GPU (0.5) or whole GPUs (2)")
-        return self
-
-
-class PriceSettings(Branch):
-    """US dollars per million tokens."""
-
-    input_usd: float = Field(default=0.0, ge=0)
-    cached_input_usd: float | None = Field(default=None, ge=0)
-    output_usd: float = Field(default=0.0, ge=0)
-
-
-class EchoSettings(Branch):
-    """How the echo engine answers."""
-
-    tokens: int = Field(default=16, ge=1)
-    tokens_per_s: float = Field(default=0.0, ge=0)
-
-
-class ModelSettings(Branch):
-    """A model that the platform serves."""
-
-    name: str = Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$")
-    engine: Literal["vllm", "echo"] = "vllm"
-    source: SourceSettings | None = None
-    aliases: tuple[str, ...] = ()
-    owner: str = "helixflow"
-    region: str = ""
-    data_class: str = ""
-    context_tokens: int = Field(default=0, ge=0)
-    sequences_max: int = Field(default=64, ge=1)
-    queue_max: int = Field(default=256, ge=0)
-    choices_max: int = Field(default=16, ge=1)
-    logprobs_max: int = Field(default=20, ge=0)
-    schema_bytes_max: int = Field(default=65_536, ge=0)
-    engine_args: dict[str, JsonValue] = Field(default_factory=dict)
-    replicas: ReplicaSettings = ReplicaSettings()
-    resources: ResourceSettings = ResourceSettings()
-    price: PriceSettings = PriceSettings()
-    echo: EchoSettings = EchoSettings()
-
-    @model_validator(mode="after")
-    def _complete(self) -> ModelSettings:
-        if self.engine == "vllm" and self.source is None:
-            raise ValueError("a vllm model needs a source")
-        if self.engine == "echo" and "echo" not in self.name.lower():
-            raise ValueError("an echo model says so in its name (for example echo-1)")
-        return self
 
 
 class Settings(BaseSettings):
@@ -390,16 +351,18 @@ def _explain(error: ValidationError, origin: str) -> str:
 
 
 def _keys_at(tree: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
-    """The keys known at a place of the tree; list positions are passed through."""
+    """The keys known at a place of the tree; list positions and names are passed through."""
     current: type[BaseModel] = tree
+    named = False
     for part in place:
-        if isinstance(part, int):
+        if isinstance(part, int) or named:
+            named = False
             continue
         field = current.model_fields.get(part)
         inner = None if field is None else _model_in(field.annotation)
-        if inner is None:
+        if field is None or inner is None:
             return []
-        current = inner
+        current, named = inner, get_origin(field.annotation) is dict
     return list(current.model_fields)
 
 

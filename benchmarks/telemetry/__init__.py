@@ -1,0 +1,1 @@
+"""What telemetry costs a request, and how much the hub takes."""

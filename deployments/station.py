@@ -1,0 +1,71 @@
+"""What telemetry is made of: its stores, its sinks, its metrics and its desk, from the settings."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+
+from helixflow.clock import Clock
+from helixflow.crypto.key_source import load_master_key
+from helixflow.settings import TelemetrySettings
+from helixflow.storage.audit_stores import prepare_audit
+from helixflow.storage.database import Database
+from helixflow.storage.telemetry import prepare_telemetry
+from helixflow.telemetry.audit.build import build_audit
+from helixflow.telemetry.dead_letters import DeadLetters
+from helixflow.telemetry.jsonl import JsonlSink
+from helixflow.telemetry.ports import Sink
+from helixflow.telemetry.prometheus import PrometheusRegistry, metrics_operations
+from helixflow.telemetry.station import Station
+from helixflow.telemetry.usage_desk import UsageDesk
+from helixflow.telemetry.usage_sink import UsageSink
+
+_DEAD_LETTERS = "dead-letters"
+
+
+async def build_station(tree: dict[str, Any], clock: Clock) -> Station:
+    """The station that a configuration describes, not started yet.
+
+    Raises OSError where a folder cannot be made, ValueError where what lies in it is damaged,
+    `ConfigError` where the master key does not fit, and `Unavailable` while a database is away.
+    """
+    home, settings = Path(tree["home"]), TelemetrySettings(**tree["telemetry"])
+    databases: list[Database] = []
+    try:
+        return await _build(home, settings, clock, databases)
+    except BaseException:
+        for database in databases:
+            await database.close()
+        raise
+
+
+async def _build(
+    home: Path, settings: TelemetrySettings, clock: Clock, databases: list[Database]
+) -> Station:
+    ring = await asyncio.to_thread(load_master_key, home, os.environ)
+    stores = await prepare_telemetry(settings.storage, home)
+    databases.append(stores.database)
+    logs = await prepare_audit(stores.database, settings, home, clock)
+    databases.append(logs.database)
+    audit = build_audit(logs.audit, logs.persons, ring, settings.audit, clock)
+    sinks: list[Sink] = [UsageSink(stores.usage, settings.usage, clock), audit.sink]
+    if settings.jsonl.enabled:
+        folder = home / settings.jsonl.folder
+        sinks.append(await asyncio.to_thread(JsonlSink, folder, settings.jsonl, clock))
+    registry = PrometheusRegistry()
+    usage = UsageDesk(stores.usage_queries, settings.usage, clock)
+    operations = (
+        *usage.operations(), *audit.desk.operations(), *metrics_operations(registry),
+    )  # fmt: skip
+    letters = DeadLetters(home / _DEAD_LETTERS, settings.hub.dead_letter_bytes_max)
+    return Station(
+        sinks=sinks,
+        metrics=registry,
+        operations=operations,
+        letters=letters,
+        settings=settings.hub,
+        clock=clock,
+        last=databases,
+    )

@@ -1,0 +1,98 @@
+"""What one exchange tells telemetry: how long its stages took, and the events of its life.
+
+Stage times are plain floats; nothing else is kept per request. The admission is journaled before the
+request is forwarded and the end before its last byte goes out, so that neither is lost when the
+process is (telemetry/recorder.py).
+"""
+
+from __future__ import annotations
+
+from helixflow.clock import Clock
+from helixflow.ids import RequestId
+from helixflow.inference.facts import Admitted, Ended
+from helixflow.inference.price import NanoPrice
+from helixflow.inference.quota import NANO_USD
+from helixflow.inference.usage import Usage
+from helixflow.signals import Event, EventKind, Metric, Signals
+
+_LABELS = {
+    stage: (("stage", stage),)
+    for stage in ("authenticate", "parse", "resolve", "reserve", "first_token", "rest")
+}
+
+
+class Story:
+    """One exchange's. Times are monotonic seconds unless named epoch.
+
+    Attributes:
+        first_token_s: from the exchange's start to its first bytes; None before them.
+    """
+
+    __slots__ = (
+        "_admitted", "_clock", "_id", "_last", "_signals", "_stages", "_started", "first_token_s",
+    )  # fmt: skip
+
+    def __init__(self, request_id: RequestId, signals: Signals, clock: Clock) -> None:
+        self._id = request_id
+        self._signals = signals
+        self._clock = clock
+        self._started = self._last = clock.monotonic()
+        self._stages: dict[str, float] = {}
+        self._admitted: Admitted | None = None
+        self.first_token_s: float | None = None
+
+    @property
+    def started(self) -> float:
+        """When the exchange began."""
+        return self._started
+
+    def mark(self, stage: str) -> None:
+        """A stage is over; it took the time since the one before it."""
+        now = self._clock.monotonic()
+        self._stages[stage] = now - self._last
+        self._last = now
+
+    def admit(self, admitted: Admitted) -> None:
+        """The request is let through."""
+        self._admitted = admitted
+        self._record(EventKind.REQUEST_ADMITTED, admitted.facts())
+
+    def begin_answer(self) -> None:
+        """The first bytes of the answer are there."""
+        self.mark("first_token")
+        self.first_token_s = self._last - self._started
+
+    def end(
+        self, outcome: str, model: str, usage: Usage | None, finish_reason: str, *, refused: bool
+    ) -> None:
+        """The exchange is over, for the reason `outcome` (`ok`, `canceled`, a refusal's word).
+
+        `model` is empty where none was found.
+        """
+        signals, admitted = self._signals, self._admitted
+        self.mark("rest")
+        seconds = self._last - self._started
+        region = admitted.region if admitted is not None else ""
+        labels = (("model", model), ("outcome", outcome))
+        signals.count(Metric.REQUESTS, (*labels, ("region", region)))
+        if refused:
+            signals.count(Metric.REFUSALS, (("reason", outcome),))
+        signals.observe(Metric.REQUEST_SECONDS, seconds, labels)
+        for stage, took in self._stages.items():
+            signals.observe(Metric.STAGE_SECONDS, took, _LABELS[stage])
+        if admitted is None:
+            return
+        if usage is not None:
+            self._charge(admitted.price, usage, model, region)
+        ended = Ended(outcome, usage, seconds, self.first_token_s, finish_reason, self._stages)
+        self._record(EventKind.REQUEST_ENDED, ended.facts())
+
+    def _charge(self, price: NanoPrice, usage: Usage, model: str, region: str) -> None:
+        cost = price.cost(usage).total
+        if cost:
+            self._signals.count(
+                Metric.COST_USD, (("model", model), ("region", region)), cost / NANO_USD
+            )
+
+    def _record(self, kind: EventKind, facts: dict[str, str | int | float | bool | None]) -> None:
+        self._signals.record(Event(kind, self._clock.now(), self._id, facts))

@@ -1,0 +1,1 @@
+"""Alembic migrations of the store of persons' keys, forward and back."""

@@ -1,0 +1,24 @@
+"""The persons' keys of the audit log: a table of its own, that belongs into no backup."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Double, Index, LargeBinary, MetaData, String, Table, UniqueConstraint
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+audit_persons = Table(
+    "audit_persons",
+    metadata,
+    Column("tag", LargeBinary(32), primary_key=True),
+    Column("person", String(32), nullable=False),
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("used_at", Double, nullable=False),
+    UniqueConstraint("person"),
+    Index(None, "used_at"),
+)

@@ -1,0 +1,1 @@
+"""Alembic migrations of telemetry's store, forward and back."""

@@ -1,0 +1,1 @@
+"""The audit log: a hash chain over ciphertext that anyone can check, and that can forget a person."""

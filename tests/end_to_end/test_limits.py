@@ -1,0 +1,190 @@
+"""Limits on the real stack: exact, in force within a second, and given back by hang-ups."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from .conftest import Stack, read_env
+
+pytestmark = pytest.mark.stack
+
+ASK: dict[str, Any] = {
+    "model": "echo-1", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 2,
+}  # fmt: skip
+EFFECTIVE_S = 1.5
+
+
+@pytest.fixture
+def admin(stack: Stack) -> Iterator[httpx.Client]:
+    key = read_env(stack.home)["HELIXFLOW_ADMIN_KEY"]
+    headers = {"authorization": f"Bearer {key}"}
+    with httpx.Client(base_url=f"{stack.url}/v1/organization", headers=headers, timeout=30) as one:
+        yield one
+
+
+def key_of(admin: httpx.Client, name: str) -> tuple[str, str]:
+    """A fresh project's id and a key of it."""
+    project = admin.post("/projects", json={"name": name}).json()["id"]
+    made = admin.post(f"/projects/{project}/api_keys", json={"name": name}).json()
+    return project, made["value"]
+
+
+def limit(admin: httpx.Client, project: str, name: str, amount: float) -> str:
+    about = {"entity": "project", "entity_id": project, "per": ["project"]}
+    made = admin.post("/limits", json={**about, "name": name, "amount": amount})
+    assert made.status_code == 200, made.text
+    return str(made.json()["id"])
+
+
+def in_force(stack: Stack, key: str, name: str) -> dict[str, Any]:
+    """The key's own view of a limit, as soon as there is one."""
+    begun = time.monotonic()
+    headers = {"authorization": f"Bearer {key}"}
+    while True:
+        told = httpx.get(f"{stack.url}/v1/limits", headers=headers, timeout=30).json()
+        for one in told["data"]:
+            if one["name"] == name:
+                return dict(one)
+        assert time.monotonic() - begun < EFFECTIVE_S, told
+        time.sleep(0.05)
+
+
+async def storm(stack: Stack, key: str, count: int, at_once: int) -> Counter[int]:
+    """Statuses of so many requests."""
+    headers = {"authorization": f"Bearer {key}"}
+    statuses: Counter[int] = Counter()
+    gate = asyncio.Semaphore(at_once)
+    bounds = httpx.Limits(max_connections=at_once)
+    async with httpx.AsyncClient(base_url=stack.url, headers=headers, limits=bounds) as client:
+
+        async def one() -> None:
+            async with gate:
+                answer = await client.post("/v1/chat/completions", json=ASK, timeout=60)
+                statuses[answer.status_code] += 1
+
+        await asyncio.gather(*(one() for _ in range(count)))
+    return statuses
+
+
+async def test_exactly_the_limit_is_admitted_however_many_come_at_once(
+    stack: Stack, admin: httpx.Client
+) -> None:
+    project, key = key_of(admin, "Storm")
+    limit(admin, project, "requests_per_hour", 100)
+    in_force(stack, key, "requests_per_hour")
+    statuses = await storm(stack, key, 400, 50)
+    assert statuses == {200: 100, 429: 300}
+
+
+def test_a_refusal_says_which_limit_and_when_to_come_back(
+    stack: Stack, admin: httpx.Client
+) -> None:
+    project, key = key_of(admin, "Refused")
+    limit(admin, project, "requests_per_minute", 1)
+    in_force(stack, key, "requests_per_minute")
+    with openai.OpenAI(base_url=f"{stack.url}/v1", api_key=key, max_retries=0) as client:
+        client.chat.completions.create(**ASK)
+        with pytest.raises(openai.RateLimitError) as caught:
+            client.chat.completions.create(**ASK)
+    answer = caught.value.response
+    assert int(answer.headers["retry-after"]) >= 1
+    assert answer.headers["x-ratelimit-limit-requests"] == "1"
+    assert answer.headers["x-ratelimit-remaining-requests"] == "0"
+    told = answer.json()["error"]
+    assert told["code"] == "rate_limit_exceeded"
+    assert told["limit"]["name"] == "requests_per_minute"
+    assert told["limit"]["scope"] == f"project={project}"
+
+
+async def test_hang_ups_give_their_slots_and_tokens_back(stack: Stack, admin: httpx.Client) -> None:
+    project, key = key_of(admin, "Hang-ups")
+    limit(admin, project, "concurrent_requests", 4)
+    in_force(stack, key, "concurrent_requests")
+    headers = {"authorization": f"Bearer {key}"}
+    body = {**ASK, "model": "echo-slow", "max_tokens": 2000, "stream": True}
+    async with httpx.AsyncClient(base_url=stack.url, headers=headers, timeout=60) as client:
+        for _ in range(5):
+            for _ in range(4):
+                async with client.stream("POST", "/v1/chat/completions", json=body) as answer:
+                    assert answer.status_code == 200, await answer.aread()
+                    await anext(answer.aiter_bytes())
+    begun = time.monotonic()
+    while in_force(stack, key, "concurrent_requests")["remaining"] != 4:
+        assert time.monotonic() - begun < 10
+        await asyncio.sleep(0.1)
+
+
+def test_what_was_used_is_in_the_books(stack: Stack, admin: httpx.Client) -> None:
+    project, key = key_of(admin, "Books")
+    with openai.OpenAI(base_url=f"{stack.url}/v1", api_key=key) as client:
+        used = [client.chat.completions.create(**ASK).usage for _ in range(3)]
+    wanted = (
+        sum(one.prompt_tokens for one in used if one),
+        sum(one.completion_tokens for one in used if one),
+        3,
+    )
+    since = int(time.time()) - 3600
+    begun = time.monotonic()
+    query = {"start_time": since, "bucket_width": "1d", "project_ids": project}
+    while True:
+        page = admin.get("/usage/completions", params=query).json()
+        results = [result for bucket in page["data"] for result in bucket["results"]]
+        seen = tuple(
+            sum(result[name] for result in results)
+            for name in ("input_tokens", "output_tokens", "num_model_requests")
+        )
+        if seen == wanted:
+            return
+        assert time.monotonic() - begun < 15, (seen, wanted)
+        time.sleep(0.2)
+
+
+def test_metrics_are_scraped_with_an_admin_key(stack: Stack) -> None:
+    key = read_env(stack.home)["HELIXFLOW_ADMIN_KEY"]
+    headers = {"authorization": f"Bearer {key}"}
+    page = httpx.get(f"{stack.url}/metrics", headers=headers, timeout=30)
+    assert page.status_code == 200, page.text
+    assert 'helixflow_requests_total{model="echo-1",outcome="ok"' in page.text
+    refused = httpx.get(f"{stack.url}/metrics", timeout=30)
+    assert refused.status_code == 401
+
+
+def verified(file: Path) -> int:
+    """The exit status of an offline check, which knows no platform."""
+    program = Path(sys.executable).with_name("helixflow")
+    done = subprocess.run(
+        [str(program), "audit", "verify", str(file)], capture_output=True, timeout=60, check=False
+    )
+    return done.returncode
+
+
+def test_the_audit_log_is_exported_and_verified_offline(
+    stack: Stack, admin: httpx.Client, tmp_path: Any
+) -> None:
+    name = f"Audited {time.monotonic_ns()}"
+    assert admin.post("/projects", json={"name": name}).status_code == 200
+    begun = time.monotonic()
+    while not any(
+        one["type"] == "project.created" for one in admin.get("/audit_logs").json()["data"]
+    ):
+        assert time.monotonic() - begun < 15
+        time.sleep(0.2)
+    file = tmp_path / "audit.jsonl"
+    done = stack.cli("audit", "export", "--output", str(file))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert verified(file) == 0
+    lines = file.read_bytes().splitlines()
+    middle = len(lines) // 2
+    file.write_bytes(b"\n".join([*lines[:middle], *lines[middle + 1 :]]) + b"\n")
+    assert verified(file) == 1
