@@ -112,7 +112,7 @@ class Call:
     @property
     def has_levels(self) -> bool:
         """Whether the holder may come to have levels by it."""
-        return any(ask.used or ask.need for asks in self.groups for ask in asks if _is_level(ask))
+        return any(ask.used or ask.want for asks in self.groups for ask in asks if _is_level(ask))
 
     def command(self, words: Words, seen: Seen) -> Command:
         """What does it."""

@@ -90,6 +90,9 @@ local function read_ended()
   if #leases == 0 then return end
   if redis.call('HGET', ended_key, 'turn') ~= tostring(turn) then
     redis.call('DEL', ended_key)
+    if redis.call('HGET', old_ended_key, 'turn') ~= tostring(turn - 1) then
+      redis.call('DEL', old_ended_key)
+    end
   elseif redis.call('HLEN', ended_key) > ENDED_MAX then
     redis.call('RENAME', ended_key, old_ended_key)
   end
