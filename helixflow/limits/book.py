@@ -207,7 +207,7 @@ class Book:
         if len(self._counters) >= self._counters_max:
             self._sweep(now)
         counter = self._blank(ask.counter)
-        if not (ask.lease or ask.ends or ask.used or ask.need):
+        if not (ask.lease or ask.ends or ask.used or ask.want):
             return counter  # somebody only looks
         if len(self._counters) >= self._counters_max:
             return None

@@ -166,17 +166,21 @@ class IdentitySettings(Branch):
 TierName: TypeAlias = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 
 
+_STORE = r"^(memory$|(rediss?|valkeys?)(\+cluster)?://|unix://)"
+
+
 class LimitsSettings(Branch):
     """Where quota is kept, how it is lent to an Ingress, and how much there is by default.
 
-    `store` is where the counters are: in the memory of one RateLimiter replica. Near a limit a lease lives for `lease_s`,
+    `store` is where the counters are: in the `memory` of one RateLimiter replica, or in the Redis or
+    Valkey of a URL, for any number of them. Near a limit a lease lives for `lease_s`,
     far from it for up to `lease_far_s`; a standby lease, kept for the time when the store is away,
     for `standby_s`; what was not used for `idle_s` goes back. An Ingress that hears nothing from the
     store may let requests take slots for `slots_s` more. The lender waits `margin_s` longer than the
     borrower. `tiers` are what organizations may be given; `default_tier` is that of all others.
     """
 
-    store: Literal["memory"] = "memory"
+    store: str = Field(default="memory", pattern=_STORE)
     store_call_s: float = Field(default=0.05, gt=0)
     lease_s: float = Field(default=5.0, gt=0)
     lease_far_s: float = Field(default=30.0, gt=0)

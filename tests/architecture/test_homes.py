@@ -19,7 +19,7 @@ HOMES = {
     "psutil": ("helixflow/cli/", "helixflow/engine/"),
     "pynvml": ("helixflow/engine/",),
     "ray": ("deployments/", "helixflow/handle.py"),
-    "redis": ("helixflow/limits/redis.py",),
+    "redis": ("helixflow/limits/redis_link.py", "helixflow/testing/valkey.py"),
     "rich": ("helixflow/cli/",),
     "sqlalchemy": ("helixflow/storage/",),
     # Beside its home: the type of what Serve is given, what vLLM wants as its state, a test client.
