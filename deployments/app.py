@@ -54,7 +54,7 @@ def build(args: dict[str, Any]) -> Application:
     ).bind([model_spec(model).to_json() for model in settings.models], tree)
     limiter = serve.deployment(
         name=RATE_LIMITER,
-        num_replicas=1,
+        num_replicas=stack.rate_limiter_replicas,
         ray_actor_options=_CONTROL,
         **bounds,
     )(RateLimiter).bind(router, tree)

@@ -2,7 +2,8 @@
 
 Failure behavior: while it is away, every Ingress goes on from the leases that it holds, and spend
 limits refuse when those are used up. With the memory store its grants are journaled before they
-are answered, and replayed when it returns. The memory store is for exactly one replica.
+are answered, and replayed when it returns; that store is for exactly one replica. With a Redis it
+answers within the store's deadline that it is away, and any number of replicas share it.
 """
 
 from __future__ import annotations

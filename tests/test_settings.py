@@ -271,3 +271,11 @@ class TestIssuers:
 def test_nobody_is_buried_while_it_may_still_use_its_slots() -> None:
     assert LimitsSettings(silent_s=5, slots_s=30, margin_s=0.5).buried_s == 30.5
     assert LimitsSettings(silent_s=90).buried_s == 90
+
+
+def test_several_rate_limiters_need_a_store_that_they_share() -> None:
+    stack = {"rate_limiter_replicas": 2}
+    with pytest.raises(ConfigError, match=r"needs limits\.store"):
+        Settings.of({"stack": stack})
+    shared = Settings.of({"stack": stack, "limits": {"store": "redis://127.0.0.1:6379"}})
+    assert shared.stack.rate_limiter_replicas == 2

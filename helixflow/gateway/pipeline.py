@@ -377,6 +377,9 @@ class Exchange:
         while True:
             try:
                 return self._take(await self._first_frame(request))
+            except Overloaded:
+                self.usage = self.usage or Usage()  # it was never let in: it has used no token
+                raise
             except Unavailable as error:
                 if error.reason is not Refusal.ENGINE_DIED or tries == _TRIES:
                     raise

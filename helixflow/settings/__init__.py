@@ -234,6 +234,7 @@ class StackSettings(Branch):
 
     ingress_replicas: int = Field(default=1, ge=1)
     auth_replicas: int = Field(default=1, ge=1)
+    rate_limiter_replicas: int = Field(default=1, ge=1)
     ongoing_max: int = Field(default=8192, ge=1)
     drain_s: float = Field(default=30.0, ge=0)
     dashboard: bool = True
@@ -262,6 +263,14 @@ class Settings(BaseSettings):
     stack: StackSettings = StackSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     models: tuple[ModelSettings, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_memory(self) -> Settings:
+        if self.limits.store == "memory" and self.stack.rate_limiter_replicas > 1:
+            raise ValueError(
+                "stack.rate_limiter_replicas above 1 needs limits.store to be a Redis or Valkey"
+            )
+        return self
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Settings:

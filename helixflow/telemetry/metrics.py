@@ -103,11 +103,6 @@ METRICS: Mapping[Metric, MetricInfo] = MappingProxyType(
         Metric.EVENTS: _counter("Events that came in, by kind.", "kind"),
         Metric.EVENTS_DROPPED: _counter("Events that could not be journaled.", "reason"),
         Metric.EVENTS_LOST: _counter("Events that a source had and nobody has any more."),
-        Metric.HTTP_REQUEST_SECONDS: _histogram(
-            "From the first byte of an HTTP request to the last one of its answer, at the socket.",
-            "route", "status",
-        ),
-        Metric.HTTP_REQUESTS: _counter("HTTP requests by route and status.", "route", "status"),
         Metric.INTER_TOKEN_SECONDS: _histogram(
             "Between one output token and the next, in the model's replica.",
             "model", buckets=INTER_TOKEN_SECONDS,
@@ -115,7 +110,6 @@ METRICS: Mapping[Metric, MetricInfo] = MappingProxyType(
         Metric.JOURNAL_LAG_SECONDS: _max(
             "Age of the oldest event that was not shipped, in the process where it is oldest."
         ),
-        Metric.KEY_AGE_SECONDS: _max("Age of the key in use, by kind of key.", "kind"),
         Metric.KV_CACHE_USAGE: _max(
             "Share of the KV cache in use, of the fullest replica.", "model"
         ),
@@ -127,7 +121,6 @@ METRICS: Mapping[Metric, MetricInfo] = MappingProxyType(
             "How long the store of limits is away, where it is away longest."
         ),
         Metric.MODEL_STATE_CHANGES: _counter("Models that became something else."),
-        Metric.ONGOING_REQUESTS: _sum("Generations that an Ingress is answering."),
         Metric.PREFIX_CACHE_HIT_TOKENS: _counter(
             "Prompt tokens that came from the prefix cache.", "model"
         ),

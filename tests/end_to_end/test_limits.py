@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -123,6 +126,49 @@ async def test_hang_ups_give_their_slots_and_tokens_back(stack: Stack, admin: ht
     while in_force(stack, key, "concurrent_requests")["remaining"] != 4:
         assert time.monotonic() - begun < 10
         await asyncio.sleep(0.1)
+
+
+async def test_a_killed_ingress_gives_its_slots_back(stack: Stack, admin: httpx.Client) -> None:
+    """RateLimiter asks the Model replicas what still runs, and frees what does not."""
+    project, key = key_of(admin, "Killed")
+    limit(admin, project, "concurrent_requests", 2)
+    in_force(stack, key, "concurrent_requests")
+    headers = {"authorization": f"Bearer {key}"}
+    body = {**ASK, "model": "echo-slow", "max_tokens": 2000, "stream": True}
+    async with (
+        httpx.AsyncClient(base_url=stack.url, headers=headers, timeout=60) as client,
+        client.stream("POST", "/v1/chat/completions", json=body) as answer,
+    ):
+        await anext(answer.aiter_bytes())
+        (ingress,) = stack.processes("ServeReplica:helixflow:Ingress")
+        os.kill(ingress.pid, signal.SIGKILL)
+    begun = time.monotonic()
+    while True:
+        assert time.monotonic() - begun < 60
+        await asyncio.sleep(0.2)
+        try:
+            told = httpx.get(f"{stack.url}/v1/limits", headers=headers, timeout=5)
+        except httpx.HTTPError:
+            continue  # the replacement is on its way
+        if told.status_code == 200 and [one["remaining"] for one in told.json()["data"]] == [2]:
+            break
+    assert await storm(stack, key, 20, 2) == {200: 20}
+
+
+def test_the_command_line_sets_limits_and_shows_what_is_left(
+    stack: Stack, admin: httpx.Client
+) -> None:
+    project, _ = key_of(admin, "Shell")
+    done = stack.cli("limits", "set", "requests_per_day", "7", "--project", project, "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    made = json.loads(done.stdout)
+    assert (made["name"], made["amount"]) == ("requests_per_day", 7)
+    assert made["id"] in stack.cli("limits", "list", "--project", project, "--json").stdout
+    assert stack.cli("limits", "show").returncode == 0
+    assert stack.cli("org", "show").returncode == 0
+    assert stack.cli("usage", "--group-by", "model").returncode == 0
+    assert stack.cli("audit", "query", "--limit", "1").returncode == 0
+    assert stack.cli("limits", "delete", made["id"], "--yes").returncode == 0
 
 
 def test_what_was_used_is_in_the_books(stack: Stack, admin: httpx.Client) -> None:

@@ -341,6 +341,11 @@ class TestRetries:
             await stage.answer()
         assert len(stage.dispatcher.requests) == 1
 
+    async def test_what_was_never_let_in_has_used_no_token(self) -> None:
+        stage = Stage([[Overloaded(Refusal.OVERLOADED, "Full.")]])
+        await stage.refused()
+        stage.assert_over("overloaded", settled=[Usage()])
+
     @pytest.mark.parametrize("died", [DIED, last_frame(b"", Usage(2, 1), DIED)])
     async def test_a_stream_that_has_begun_is_not_begun_again(self, died: Step) -> None:
         stage = Stage([[Frame(b"1"), died], [WHOLE]])

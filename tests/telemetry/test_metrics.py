@@ -86,3 +86,15 @@ def test_every_part_reports_a_metric_as_what_it_is() -> None:
     ]
     assert len(found) > 10
     assert [one for one in found if METRICS[one[2]].kind is not CALLS[one[1]]] == []
+
+
+def test_every_metric_is_reported_by_some_part() -> None:
+    named = {
+        node.attr
+        for source in sources("helixflow", "deployments")
+        if not source.path.endswith("telemetry/metrics.py")
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+        if node.value.id == "Metric"
+    }
+    assert {metric.name for metric in Metric} - named == set()
