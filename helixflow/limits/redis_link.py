@@ -1,8 +1,9 @@
 """A bounded, impatient connection to Redis or Valkey: one server by its URL, or a cluster.
 
-`redis://user:password@host:6379/0`, with TLS `rediss://...?ssl_ca_certs=/ca.pem` (certificates are
-always checked), `unix:///path`; `redis+cluster://` and `rediss+cluster://` name one node of a
-cluster. `valkey` may stand for `redis`.
+`redis://HOST:6379/0` (with `USER:PASSWORD` and an @ before the host), with TLS
+`rediss://...?ssl_ca_certs=/ca.pem` (certificates are always checked), `unix:///path`;
+`redis+cluster://` and `rediss+cluster://` name one node of a cluster. `valkey` may stand for
+`redis`.
 
 Failure behavior: a call that has no answer after `call_s` raises `LimitStoreAway`, whatever the
 reason. From then on calls raise it at once, without a connection, until a probe in the background
