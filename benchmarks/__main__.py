@@ -19,7 +19,7 @@ from benchmarks.results import Run
 from benchmarks.runner import Runner, save
 from benchmarks.scenarios.ceiling import ceiling
 from benchmarks.scenarios.fairness import FAIRNESS, fairness
-from benchmarks.scenarios.gateway import gateway, peers
+from benchmarks.scenarios.gateway import connections, gateway, overload, peers, soak
 from benchmarks.scenarios.identity import (
     CPU,
     IDENTITY,
@@ -40,6 +40,9 @@ SCENARIOS: dict[str, Callable[[Depth], Scenario]] = {
     FAIRNESS: fairness,
     "gateway": gateway,
     "peers": peers,
+    "overload": overload,
+    "connections": connections,
+    "soak": soak,
     "real_model": real_model,
     "llm_peers": llm_peers,
     "start": start,

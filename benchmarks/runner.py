@@ -112,6 +112,9 @@ class Runner:
         if outcome.answered:
             figures["cpu_ms_per_request"] = cpu_s * 1e3 / outcome.answered
             figures["cpu_ms_per_token"] = cpu_s * 1e3 / outcome.tokens
+        if scenario.watched:
+            figures["memory_mib"] = system.family.memory_mib()
+            figures["open_files"] = float(system.family.open_files())
         measured = Measurement(
             scenario.name, system.name, load.name, visit, round_, figures, outcome.errors
         )
@@ -166,6 +169,10 @@ def _line(figures: dict[str, float]) -> str:
         ("latency_p50_ms", "p50 {:.2f} ms"),
         ("latency_p99_ms", "p99 {:.2f} ms"),
         ("first_token_p50_ms", "first token {:.1f} ms"),
+        ("refused", "{:.0f} refused"),
+        ("refused_p99_ms", "refused within {:.1f} ms (p99)"),
+        ("memory_mib", "{:,.0f} MiB"),
+        ("open_files", "{:.0f} open files"),
         ("added_us", "{:.2f} µs added"),
         ("events_per_s", "{:,.0f} events/s"),
         ("look_up_p50_ms", "p50 {:.2f} ms"),

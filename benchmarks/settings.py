@@ -9,6 +9,9 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 EMBEDDED_CONFIG = ROOT / "configs" / "embedded.yaml"
 ECHO_CONFIG = ROOT / "benchmarks" / "configs" / "echo.yaml"
+EVERYTHING_CONFIG = ROOT / "benchmarks" / "configs" / "everything.yaml"
+GROWTH_CONFIG = ROOT / "benchmarks" / "configs" / "growth.yaml"
+OVERLOAD_CONFIG = ROOT / "benchmarks" / "configs" / "overload.yaml"
 
 
 def models_dir() -> Path:

@@ -9,6 +9,7 @@ that comes after it, restarts nothing.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +17,12 @@ from typing import Any, TypeVar
 
 from ray import serve
 from ray.serve import RunTarget
-from ray.serve.schema import ApplicationStatus, ApplicationStatusOverview
+from ray.serve.context import _get_global_client
+from ray.serve.schema import (
+    ApplicationStatus,
+    ApplicationStatusOverview,
+    DeploymentStatusOverview,
+)
 
 from deployments.model import Model
 from deployments.names import LOGGING, MODEL, model_app, model_of
@@ -127,8 +133,39 @@ class ServeFleet:
 
 
 def _model_apps() -> dict[str, ApplicationStatusOverview]:
-    apps = serve.status().applications
-    return {name: app for key, app in apps.items() if (name := model_of(key)) is not None}
+    """What `serve.status()` says of the model apps.
+
+    That one pickles every deployment's request router on the way: 40 ms of CPU for six of them,
+    again and again, on cores that an engine on the CPU needs. This reads the same answer.
+    """
+    apps = _get_global_client().get_serve_details()["applications"]
+    return {
+        name: _overview(app) for key, app in apps.items() if (name := model_of(key)) is not None
+    }
+
+
+def _overview(app: Mapping[str, Any]) -> ApplicationStatusOverview:
+    return ApplicationStatusOverview(
+        status=app["status"],
+        message=app["message"],
+        last_deployed_time_s=app["last_deployed_time_s"],
+        deployments={
+            name: DeploymentStatusOverview(
+                status=each["status"],
+                status_trigger=each["status_trigger"],
+                replica_states=dict(
+                    Counter(_text(replica["state"]) for replica in each["replicas"])
+                ),
+                message=each["message"],
+            )
+            for name, each in app["deployments"].items()
+        },
+    )
+
+
+def _text(state: Any) -> str:
+    """A replica's state, which comes as text or as Serve's enumeration."""
+    return str(getattr(state, "value", state))
 
 
 async def _in_thread(work: Callable[[], T]) -> T:

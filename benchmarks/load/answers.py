@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
+from benchmarks.load.http1 import Response
 from benchmarks.load.plan import Expected
 
 
@@ -20,13 +21,27 @@ class _Whole(Struct):
 _decode = msgspec.json.Decoder(_Whole).decode
 
 
-class PlainAnswer:
-    """A body that is not streamed: kept until it is whole."""
+class _Answer:
+    """What both kinds share."""
 
-    __slots__ = ("_expected", "_pieces")
+    __slots__ = ("_expected",)
 
     def __init__(self, expected: Expected) -> None:
         self._expected = expected
+
+    def is_refusal(self, response: Response) -> bool:
+        """Whether this is a refusal that the plan expects: it says when to come back."""
+        refused = response.status in (429, 503) and response.retry_after
+        return self._expected.refusals and refused
+
+
+class PlainAnswer(_Answer):
+    """A body that is not streamed: kept until it is whole."""
+
+    __slots__ = ("_pieces",)
+
+    def __init__(self, expected: Expected) -> None:
+        super().__init__(expected)
         self._pieces: list[bytes] = []
 
     def feed(self, piece: bytes, now: float) -> None:
@@ -42,7 +57,7 @@ class PlainAnswer:
         return _judge(b"".join(self._pieces), self._expected.tokens, choices_min=1)
 
 
-class StreamAnswer:
+class StreamAnswer(_Answer):
     """A stream of server-sent events, with the times of what it delivered.
 
     Attributes:
@@ -52,12 +67,12 @@ class StreamAnswer:
     """
 
     __slots__ = (
-        "_done", "_expected", "_failed", "_pending", "_usage",
+        "_done", "_failed", "_pending", "_usage",
         "deliveries", "first_at", "gaps_s", "last_at",
     )  # fmt: skip
 
     def __init__(self, expected: Expected) -> None:
-        self._expected = expected
+        super().__init__(expected)
         self._pending = b""
         self._usage = b""
         self._done = False

@@ -28,14 +28,22 @@ def encode(target: Target, body: bytes, method: str = "POST") -> bytes:
 
 
 class Response:
-    """One response being received. `status` is 0 until the head is read."""
+    """One response being received. `status` is 0 until the head is read.
 
-    __slots__ = ("_chunked", "_left", "_pending", "_stage", "complete", "keep_alive", "status")
+    Attributes:
+        retry_after: whether it says when to come back.
+    """
+
+    __slots__ = (
+        "_chunked", "_left", "_pending", "_stage", "complete", "keep_alive", "retry_after",
+        "status",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.status = 0
         self.complete = False
         self.keep_alive = True
+        self.retry_after = False
         self._pending = b""
         self._chunked = False
         self._left = 0
@@ -69,6 +77,7 @@ class Response:
         self.status = int(parts[1])
         fields = b"\r\n" + rest.lower() + b"\r\n"
         self.keep_alive = b"\r\nconnection: close\r\n" not in fields
+        self.retry_after = b"\r\nretry-after:" in fields
         self._chunked = b"\r\ntransfer-encoding: chunked\r\n" in fields
         if self._chunked:
             return

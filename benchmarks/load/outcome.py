@@ -8,6 +8,10 @@ from msgspec import Struct, field
 
 from benchmarks.stats.histogram import Histogram
 
+_COLUMNS = (
+    "done_s", "latency_ms", "first_ms", "between_ms", "stall_ms", "late_ms", "refused_ms",
+)  # fmt: skip
+
 
 class Outcome(Struct):
     """The samples of one load, in columns; one entry per answered request.
@@ -20,6 +24,8 @@ class Outcome(Struct):
         stall_ms: its longest time without a delivery (streams of two deliveries and more).
         gaps_ms: times between deliveries, over all streams, as a histogram.
         deliveries: pieces of text that came apart in time, over all streams.
+        refused_ms: from when it should have left until its whole refusal, where the plan expects
+            refusals; they are in no other column.
         tokens: tokens generated, as counted by the system and checked against the plan.
         errors: wrong answers by kind. They are in no other column.
         reconnects: connections that were closed between two requests.
@@ -37,6 +43,7 @@ class Outcome(Struct):
     stall_ms: list[float] = field(default_factory=list)
     gaps_ms: Histogram = field(default_factory=Histogram)
     deliveries: int = 0
+    refused_ms: list[float] = field(default_factory=list)
     tokens: int = 0
     errors: dict[str, int] = field(default_factory=dict)
     reconnects: int = 0
@@ -62,7 +69,7 @@ class Outcome(Struct):
         """One outcome of several processes that worked at the same time."""
         whole = Outcome(processes=0)
         for part in parts:
-            for name in ("done_s", "latency_ms", "first_ms", "between_ms", "stall_ms", "late_ms"):
+            for name in _COLUMNS:
                 getattr(whole, name).extend(getattr(part, name))
             whole.gaps_ms = whole.gaps_ms.plus(part.gaps_ms)
             whole.lag_ms = whole.lag_ms.plus(part.lag_ms)

@@ -21,11 +21,16 @@ class Target(Struct, frozen=True):
 
 
 class Expected(Struct, frozen=True):
-    """What makes an answer right: its status, its tokens, and for streams its `[DONE]`."""
+    """What makes an answer right: its status, its tokens, and for streams its `[DONE]`.
+
+    Attributes:
+        refusals: whether a 429 or 503 with Retry-After is a right answer too (overload).
+    """
 
     tokens: int
     streamed: bool = False
     status: int = 200
+    refusals: bool = False
 
 
 class Closed(Struct, frozen=True, tag="closed"):

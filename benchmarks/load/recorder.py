@@ -35,6 +35,9 @@ class Recorder:
 
     def answered(self, exchange: Exchange, now: float) -> str:
         """Count a whole answer; gives the error that it was counted under, or `""`."""
+        if exchange.answer.is_refusal(exchange.response):
+            self.outcome.refused_ms.append((now - exchange.due) * 1e3)
+            return ""
         tokens, error = exchange.answer.verdict(exchange.response.status)
         if error:
             self.failed(error)

@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from benchmarks.results import Run
-from benchmarks.stats.spread import Figure, figure
+from benchmarks.stats.spread import Figure, figure, ratios
 
 OURS = "helixflow"
+PLAIN = "helixflow_plain"
+# Where the first answer is a real model's.
+_REAL = ("real_model", "llm_peers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +47,11 @@ def goals(run: Run) -> list[Goal]:
     ]  # fmt: skip
     found += [
         Goal(
-            f"requests/s beside the bare one-hop Serve app, {title}", 0.8, "x",
-            _ratio(run, "gateway", "serve", load, "requests_per_s"),
+            f"requests/s beside the bare one-hop Serve app, {title}", target, "x",
+            run.ratio("gateway", system, "serve", load, "requests_per_s"),
         )
-        for load, title in (("c1", "1 connection"), ("c32", "32 connections"))
+        for system, on, target in ((PLAIN, "", 0.8), (OURS, ", everything on", 0.7))
+        for load, title in (("c1", f"1 connection{on}"), ("c32", f"32 connections{on}"))
     ]  # fmt: skip
     found += [
         Goal(
@@ -69,10 +73,52 @@ def goals(run: Run) -> list[Goal]:
     return [
         *found,
         Goal("from start to the first token", 60.0, "s", first_token(run), at_least=False),
+        *_load(run),
         *_fairness(run),
         *_identity(run),
         *_telemetry(run),
     ]
+
+
+def _load(run: Run) -> Iterator[Goal]:
+    """What the gateway bears: its rate, overload, very many connections, a long time."""
+    rate = figure(run.series("gateway", OURS, "c32", "requests_per_s"))
+    yield Goal("requests/s on echo, everything on, 32 connections", 1000.0, "/s", rate)
+    errors = [
+        float(sum(each.errors.values()))
+        for each in run.measurements
+        if (each.scenario, each.system) == ("gateway", OURS)
+    ]
+    what = "wrong answers on echo, everything on"
+    yield Goal(what, 0.0, "", figure(errors), at_least=False)
+    flood = run.growth("overload", OURS, ("below", "flood"), "latency_p99_ms")
+    yield Goal("p99 of admitted requests, 2x beside 0.8x", 2.0, "x", flood, at_least=False)
+    after = run.growth("overload", OURS, ("below", "after"), "latency_p99_ms")
+    yield Goal("the same right after the flood", 1.2, "x", after, at_least=False)
+    refused = figure(run.series("overload", OURS, "flood", "refused_p99_ms"))
+    yield Goal("a refusal's p99 at 2x", 50.0, "ms", refused, at_least=False)
+    most = max(
+        (int(each.load[1:]) for each in run.measurements if each.scenario == "connections"),
+        default=0,
+    )
+    many = run.growth("connections", OURS, ("c32", f"c{most}"), "requests_per_s")
+    yield Goal("requests/s at very many connections beside 32", 0.9, "x", many)
+    for name, what in (("memory_mib", "memory"), ("open_files", "open files")):
+        yield Goal(
+            f"{what} after the soak beside its start",
+            1.05,
+            "x",
+            _grown(run.series("soak", OURS, "c8", name)),
+            at_least=False,
+        )
+
+
+def _grown(series: list[float]) -> Figure | None:
+    """The last fifth of a series beside its first fifth: the first minute is left out, in which
+    caches fill."""
+    rest = series[1:]
+    part = len(rest) // 5
+    return ratios(rest[-part:], rest[:part]) if part else None
 
 
 def _identity(run: Run) -> Iterator[Goal]:
@@ -138,7 +184,7 @@ def first_token(run: Run) -> Figure | None:
         [
             visit.first_token_s
             for visit in run.visits
-            if visit.system == OURS and visit.scenario != "gateway" and visit.first_token_s
+            if visit.system == OURS and visit.scenario in _REAL and visit.first_token_s
         ]
     )
 

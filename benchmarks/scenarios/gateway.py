@@ -1,7 +1,8 @@
 """What the platform costs: HelixFlow on its echo model beside the bare one-hop Serve app, and beside
 LiteLLM's proxy.
 
-HelixFlow authenticates, parses, resolves, queues and counts; the floor does none of it. All move
+HelixFlow authenticates, parses, resolves, queues, counts, and journals usage and audit; with
+everything on it also asks policies and takes from five limits. The floor does none of it. All move
 the same bytes.
 """
 
@@ -12,15 +13,26 @@ from collections.abc import Callable
 from benchmarks.load.plan import Closed, Expected, Open
 from benchmarks.scenarios.bodies import chat_body
 from benchmarks.scenarios.ports import Load, Scenario
-from benchmarks.settings import ECHO_CONFIG, Depth, models_dir
+from benchmarks.settings import (
+    ECHO_CONFIG,
+    GROWTH_CONFIG,
+    OVERLOAD_CONFIG,
+    Depth,
+    models_dir,
+)
 from benchmarks.systems.bare_serve import BareServe
-from benchmarks.systems.helixflow_stack import HelixFlow
+from benchmarks.systems.everything_on import EverythingOn
+from benchmarks.systems.helixflow_stack import HelixFlow, Plain
 from benchmarks.systems.litellm_proxy import LiteLlm
 from benchmarks.systems.ports import System
 from benchmarks.systems.ready_answers import PROMPT
 
 MODEL = "echo-1"
 _TOKENS, _STREAM_TOKENS = 16, 100
+
+# What benchmarks/configs/overload.yaml gives: 32 sequences, each of ten tokens at 50 tokens/s.
+PACED_TOKENS = 10
+CAPACITY_PER_S = 160.0
 
 
 def gateway(depth: Depth) -> Scenario:
@@ -35,7 +47,11 @@ def gateway(depth: Depth) -> Scenario:
     return Scenario(
         name="gateway",
         title="Gateway overhead, echo model",
-        systems=(BareServe, lambda: HelixFlow(ECHO_CONFIG, models_dir())),
+        systems=(
+            BareServe,
+            lambda: Plain(ECHO_CONFIG, models_dir()),
+            lambda: EverythingOn(models_dir()),
+        ),
         loads=tuple(loads),
         visits=depth.visits,
         rounds=depth.rounds,
@@ -50,10 +66,62 @@ def peers(depth: Depth) -> Scenario:
     return Scenario(
         name="peers",
         title="Gateways, echo answers",
-        systems=(*systems, lambda: HelixFlow(ECHO_CONFIG, models_dir())),
+        systems=(*systems, lambda: EverythingOn(models_dir())),
         loads=(_plain(1, depth.seconds), _plain(32, depth.seconds), _streams(8, depth.seconds)),
         visits=depth.visits,
         rounds=depth.rounds,
+    )
+
+
+def overload(depth: Depth) -> Scenario:
+    """Below a model's capacity, at twice of it, and below it again at once: an open loop."""
+    rates = (("below", 0.8), ("flood", 2.0), ("after", 0.8))
+    return Scenario(
+        name="overload",
+        title=f"Overload: a model that can answer {CAPACITY_PER_S:g} requests/s",
+        systems=(lambda: HelixFlow(OVERLOAD_CONFIG, models_dir()),),
+        loads=tuple(_offered(name, share, depth.seconds) for name, share in rates),
+        visits=depth.visits,
+        rounds=depth.rounds,
+    )
+
+
+def connections(depth: Depth) -> Scenario:
+    """The same work over few and over very many connections."""
+    most = 5000 if depth.full else 2000
+    return Scenario(
+        name="connections",
+        title="Growth: connections",
+        systems=(lambda: HelixFlow(GROWTH_CONFIG, models_dir()),),
+        loads=tuple(_plain(count, depth.seconds) for count in (32, 512, most)),
+        visits=min(depth.visits, 2),
+        rounds=depth.rounds,
+    )
+
+
+def soak(depth: Depth) -> Scenario:
+    """Minute after minute of the same load: memory and open files must not grow."""
+    minutes = 60 if depth.full else 10 if depth.visits > 1 else 1
+    seconds = 60.0 if depth.visits > 1 else depth.seconds
+    return Scenario(
+        name="soak",
+        title="Soak, everything on",
+        systems=(lambda: EverythingOn(models_dir()),),
+        loads=(_plain(8, seconds),),
+        visits=1,
+        rounds=minutes,
+        watched=True,
+    )
+
+
+def _offered(name: str, share: float, seconds: float) -> Load:
+    return Load(
+        name,
+        f"{share:g} of capacity, Poisson",
+        (chat_body(MODEL, PROMPT, PACED_TOKENS, stream=False),),
+        Expected(PACED_TOKENS, refusals=True),
+        Open(share * CAPACITY_PER_S, 2 * seconds),
+        Closed(8, duration_s=1.5),
     )
 
 

@@ -80,6 +80,7 @@ class Scenario:
         loads: loads and probes, in the order in which every visit drives them.
         visits: how often each system is started.
         rounds: how often the loads are driven within one visit.
+        watched: whether memory and open files are looked at after every load.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Scenario:
     loads: tuple[Load | Probe, ...]
     visits: int
     rounds: int
+    watched: bool = False
 
     def described(self) -> Described:
         """The scenario in words."""

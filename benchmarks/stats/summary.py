@@ -16,6 +16,9 @@ def summary(outcome: Outcome, pace: Pace) -> dict[str, float]:
     """
     figures = {"errors": float(outcome.failed), "answered": float(outcome.answered)}
     figures |= _generator(outcome)
+    if outcome.refused_ms:
+        figures["refused"] = float(len(outcome.refused_ms))
+        figures |= _quantiles("refused", outcome.refused_ms)
     if not outcome.answered:
         return figures
     if pace.duration_s:

@@ -103,6 +103,13 @@ class HelixFlow:
         return done.returncode, done.stdout
 
 
+class Plain(HelixFlow):
+    """HelixFlow without limits and policies, where the same scenario has it with everything on."""
+
+    name = "helixflow_plain"
+    title = "HelixFlow, no limits or policies"
+
+
 def read_env(file: Path) -> dict[str, str]:
     """The variables of a file that is meant to be sourced by a shell."""
     words = shlex.split(file.read_text(encoding="utf-8"), comments=True)

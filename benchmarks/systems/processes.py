@@ -59,6 +59,10 @@ class Family:
         """Memory held by all of them: each page shared by several is divided among them (PSS)."""
         return sum(map(_pss_bytes, self.members())) / 2**20
 
+    def open_files(self) -> int:
+        """File descriptors of all of them, sockets included."""
+        return sum(map(_descriptors, self.members()))
+
     def end(self, grace_s: float = 10.0) -> int:
         """End what still runs: politely, then not. Gives how many there were."""
         left = self.members()
@@ -97,6 +101,13 @@ def _pss_bytes(process: psutil.Process) -> int:
     try:
         return int(process.memory_full_info().pss)
     except (psutil.Error, AttributeError):
+        return 0
+
+
+def _descriptors(process: psutil.Process) -> int:
+    try:
+        return int(process.num_fds())
+    except psutil.Error:
         return 0
 
 

@@ -86,6 +86,9 @@ def _serve(settings: Settings) -> dict[str, str]:
         "RAY_SERVE_QUEUE_LENGTH_CACHE_TIMEOUT_S": "120",
         # Counters are flushed once a second instead of ten times.
         "RAY_SERVE_METRICS_EXPORT_INTERVAL_MS": "1000",
+        # The controller looks at nodes and replicas ten times a second by default, which takes the
+        # engine's cores for nothing; a lost replica is noticed a fraction of a second later.
+        "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.3",
         # Metric labels that never expire fill the memory of Ray's agent.
         "RAY_SERVE_CONTROLLER_METRICS_INCLUDE_HIGH_CARDINALITY_TAGS": "0",
         "RAY_SERVE_COMPACT_LONG_POLL_METRIC_TAGS": "1",

@@ -90,6 +90,24 @@ async def test_wrong_answers_are_counted_and_nowhere_else() -> None:
     assert (outcome.answered, outcome.tokens) == (0, 0)
 
 
+@pytest.mark.parametrize(
+    ("when", "refused", "errors"),
+    [(b"retry-after: 1\r\n", 2, {}), (b"", 0, {"status_429": 2})],
+)
+async def test_a_refusal_that_says_when_to_come_back_is_right_where_it_is_expected(
+    when: bytes, refused: int, errors: dict[str, int]
+) -> None:
+    said = b"HTTP/1.1 429 Too Many Requests\r\ncontent-length: 2\r\n" + when + b"\r\n{}"
+    async with serving(partial(answerer, said)) as port:
+        target = Target("127.0.0.1", port, "/")
+        pace = Closed(1, requests_each=2)
+        loop = loop_for(Plan(target, ["{}"], Expected(16, refusals=True), pace, timeout_s=0.5))
+        await loop.open()
+        outcome = await loop.run(time.monotonic())
+    assert (len(outcome.refused_ms), outcome.answered) == (refused, 0)
+    assert outcome.errors == errors
+
+
 async def test_a_server_that_closes_after_each_answer_loses_no_request() -> None:
     async with serving(partial(answerer, plain_answer(b"connection: close\r\n"))) as port:
         outcome = await drive(port, Closed(2, requests_each=2))

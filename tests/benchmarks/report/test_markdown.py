@@ -59,7 +59,7 @@ def test_wrong_answers_and_faults_are_in_the_report() -> None:
 
 def test_goals_are_judged_by_the_median_and_a_spread_across_is_said() -> None:
     found = {goal.what: goal for goal in goals(a_run())}
-    floor = found["requests/s beside the bare one-hop Serve app, 32 connections"]
+    floor = found["requests/s beside the bare one-hop Serve app, 32 connections, everything on"]
     assert floor.verdict == "reached"
     assert found["from start to the first token"].verdict == "reached (repeats on both sides)"
     assert found["tokens/s beside bare vLLM, 8 streams"].verdict == "not measured"
@@ -69,8 +69,35 @@ def test_a_goal_that_is_missed_is_said_loudly() -> None:
     run = a_run()
     run.measurements = [measured("serve", 0, 1000.0), measured("helixflow", 0, 500.0)]
     found = {goal.what: goal for goal in goals(run)}
-    floor = found["requests/s beside the bare one-hop Serve app, 32 connections"]
+    floor = found["requests/s beside the bare one-hop Serve app, 32 connections, everything on"]
     assert floor.verdict == "**not reached**"
+
+
+def test_overload_connections_and_the_soak_have_goals() -> None:
+    def seen(scenario: str, load: str, round_: int = 0, **figures: float) -> Measurement:
+        return Measurement(scenario, "helixflow", load, 0, round_, figures)
+
+    run = Run("2026-01-01T00:00:00+00:00")
+    run.measurements = [
+        seen("overload", "below", latency_p99_ms=200.0),
+        seen("overload", "flood", latency_p99_ms=300.0, refused_p99_ms=20.0),
+        seen("overload", "after", latency_p99_ms=210.0),
+        seen("connections", "c32", requests_per_s=1000.0),
+        seen("connections", "c5000", requests_per_s=950.0),
+        *(seen("soak", "c8", n, memory_mib=900.0 + 100.0 * n, open_files=80.0) for n in range(11)),
+    ]
+    found = {goal.what: goal for goal in goals(run)}
+    for what, value in (
+        ("p99 of admitted requests, 2x beside 0.8x", 1.5),
+        ("the same right after the flood", 1.05),
+        ("a refusal's p99 at 2x", 20.0),
+        ("requests/s at very many connections beside 32", 0.95),
+        ("open files after the soak beside its start", 1.0),
+    ):
+        measured_ = found[what].measured
+        assert measured_ is not None
+        assert (measured_.median, found[what].verdict) == (value, "reached")
+    assert found["memory after the soak beside its start"].verdict == "**not reached**"
 
 
 def test_a_run_without_measurements_has_a_report() -> None:
