@@ -25,7 +25,7 @@ _CONNECTIONS = 32
 def telemetry_costs(depth: Depth) -> Scenario:
     """Recording, shipping, the hub with and without sinks behind it, and verifying."""
     blocks = max(4, int(2 * depth.seconds))
-    records = 20_000 if depth.visits > 1 else 1_000
+    records = 100_000 if depth.full else 10_000 if depth.visits > 1 else 1_000
     return Scenario(
         name=COSTS,
         title="Telemetry: CPU added to a request, events through the hub, in process",
@@ -63,7 +63,7 @@ def telemetry_lag(depth: Depth) -> Scenario:
         systems=(lambda: HelixFlow(ECHO_CONFIG, models_dir()),),
         loads=(
             JournalLag(
-                "lag", f"closed loop, {_CONNECTIONS} connections", _CONNECTIONS, 2 * depth.seconds
+                "lag", f"closed loop, {_CONNECTIONS} connections", _CONNECTIONS, 1.5 * depth.seconds
             ),
         ),
         visits=1,
