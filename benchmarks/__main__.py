@@ -32,7 +32,15 @@ from benchmarks.scenarios.identity import (
 from benchmarks.scenarios.ports import Scenario
 from benchmarks.scenarios.real_model import llm_peers, real_model
 from benchmarks.scenarios.start import start
-from benchmarks.scenarios.telemetry import TELEMETRY, telemetry
+from benchmarks.scenarios.telemetry import (
+    COSTS,
+    LAG,
+    MEMORY,
+    TELEMETRY,
+    telemetry_costs,
+    telemetry_lag,
+    telemetry_memory,
+)
 from benchmarks.settings import CHECK, FULL, QUICK, RESULTS, Depth
 
 SCENARIOS: dict[str, Callable[[Depth], Scenario]] = {
@@ -49,12 +57,14 @@ SCENARIOS: dict[str, Callable[[Depth], Scenario]] = {
     CPU: warm_requests,
     KEYS: cold_keys,
     REVOCATION: revocation,
-    TELEMETRY: telemetry,
+    COSTS: telemetry_costs,
+    MEMORY: telemetry_memory,
+    LAG: telemetry_lag,
 }
-GROUPS = {"identity": IDENTITY}
+GROUPS = {"identity": IDENTITY, "telemetry": TELEMETRY}
 """Several scenarios under one name."""
 # Every visit of real_model is a start too, so that `start` alone is only for a quick look.
-_DEFAULT = ("ceiling", "gateway", "real_model", FAIRNESS, TELEMETRY)
+_DEFAULT = ("ceiling", "gateway", "real_model", FAIRNESS, "telemetry")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -14,15 +14,13 @@ from helixflow.storage.audit_stores import prepare_audit
 from helixflow.storage.database import Database
 from helixflow.storage.telemetry import prepare_telemetry
 from helixflow.telemetry.audit.build import build_audit
-from helixflow.telemetry.dead_letters import DeadLetters
+from helixflow.telemetry.dead_letters import DeadLetters, letters_of
 from helixflow.telemetry.jsonl import JsonlSink
 from helixflow.telemetry.ports import Sink
 from helixflow.telemetry.prometheus import PrometheusRegistry, metrics_operations
 from helixflow.telemetry.station import Station
 from helixflow.telemetry.usage_desk import UsageDesk
 from helixflow.telemetry.usage_sink import UsageSink
-
-_DEAD_LETTERS = "dead-letters"
 
 
 async def build_station(tree: dict[str, Any], clock: Clock) -> Station:
@@ -59,7 +57,7 @@ async def _build(
     operations = (
         *usage.operations(), *audit.desk.operations(), *metrics_operations(registry),
     )  # fmt: skip
-    letters = DeadLetters(home / _DEAD_LETTERS, settings.hub.dead_letter_bytes_max)
+    letters = DeadLetters(letters_of(home), settings.hub.dead_letter_bytes_max)
     return Station(
         sinks=sinks,
         metrics=registry,

@@ -144,14 +144,20 @@ def _identity(run: Run) -> Iterator[Goal]:
 
 
 def _telemetry(run: Run) -> Iterator[Goal]:
-    for name, what, target in (
-        ("added_us", "CPU added by telemetry to a request", 60.0),
-        ("added_chunk_us", "CPU added by telemetry to a chunk", 2.0),
+    for scenario, load, name, what, target, unit in (
+        ("costs", "recording", "added_us", "CPU added by telemetry to a request", 60.0, "µs"),
+        ("costs", "recording", "added_chunk_us", "CPU added by telemetry to a chunk", 2.0, "µs"),
+        ("lag", "lag", "lag_p99_s", "journal lag p99 under full load", 2.0, "s"),
+        ("memory", "memory", "memory_growth_mib", "memory growth, second half", 8.0, "MiB"),
     ):
-        measured = figure(run.series("telemetry", OURS, "recording", name))
-        yield Goal(what, target, "µs", measured, at_least=False)
-    pace = figure(run.series("telemetry", OURS, "hub_files", "events_per_s"))
-    yield Goal("events through the hub into files", 5000.0, "/s", pace)
+        measured = figure(run.series(f"telemetry_{scenario}", OURS, load, name))
+        yield Goal(what, target, unit, measured, at_least=False)
+    for load, name, what, target in (
+        ("hub_files", "events_per_s", "events through the hub into files", 5_000.0),
+        ("hub_books", "events_per_s", "events through the hub into usage and audit", 5_000.0),
+        ("verify", "records_per_s", "audit records verified", 50_000.0),
+    ):
+        yield Goal(what, target, "/s", figure(run.series("telemetry_costs", OURS, load, name)))
 
 
 def _stores(run: Run, system: str) -> tuple[str, str]:

@@ -1,28 +1,71 @@
-"""What telemetry costs a request, and how much the hub takes: both in this process."""
+"""What telemetry costs a request, how much it takes, and whether it keeps up and stays small.
+
+Three scenarios under one name: costs and paces in this process, memory in this process, and how far
+the journals are behind on a real stack.
+"""
 
 from __future__ import annotations
 
 from benchmarks.scenarios.ports import Scenario
-from benchmarks.settings import Depth
+from benchmarks.settings import ECHO_CONFIG, Depth, models_dir
+from benchmarks.systems.helixflow_stack import HelixFlow
 from benchmarks.systems.in_process import ThisProcess
-from benchmarks.telemetry.hub_pace import HubPace, files, nothing
+from benchmarks.telemetry.books import books, files, nothing
+from benchmarks.telemetry.hub_pace import HubPace
+from benchmarks.telemetry.journal_lag import JournalLag
+from benchmarks.telemetry.memory import Memory
 from benchmarks.telemetry.recording import Recording
+from benchmarks.telemetry.verifying import Verifying
 
-TELEMETRY = "telemetry"
+COSTS, MEMORY, LAG = "telemetry_costs", "telemetry_memory", "telemetry_lag"
+TELEMETRY = (COSTS, MEMORY, LAG)
+_CONNECTIONS = 32
 
 
-def telemetry(depth: Depth) -> Scenario:
-    """Recording, shipping, and the hub with and without files behind it."""
-    blocks = max(4, int(4 * depth.seconds))
+def telemetry_costs(depth: Depth) -> Scenario:
+    """Recording, shipping, the hub with and without sinks behind it, and verifying."""
+    blocks = max(4, int(2 * depth.seconds))
+    records = 100_000 if depth.full else 10_000 if depth.visits > 1 else 1_000
     return Scenario(
-        name=TELEMETRY,
+        name=COSTS,
         title="Telemetry: CPU added to a request, events through the hub, in process",
         systems=(ThisProcess,),
         loads=(
             Recording(blocks),
-            HubPace("hub", "the hub alone", nothing, blocks * 4),
-            HubPace("hub_files", "the hub with JSON files", files, blocks * 4),
+            HubPace("hub", "the hub alone", nothing, blocks * 2),
+            HubPace("hub_files", "the hub with JSON files", files, blocks * 2),
+            HubPace("hub_books", "the hub with usage and audit", books, blocks * 2),
+            Verifying(records),
         ),
-        visits=depth.visits,
+        visits=min(depth.visits, 2),
         rounds=depth.rounds,
+    )
+
+
+def telemetry_memory(depth: Depth) -> Scenario:
+    """Once: it is the longest of them."""
+    requests = 1_000_000 if depth.full else 100_000 if depth.visits > 1 else 1_000
+    return Scenario(
+        name=MEMORY,
+        title="Telemetry: memory, in process",
+        systems=(ThisProcess,),
+        loads=(Memory(requests),),
+        visits=1,
+        rounds=1,
+    )
+
+
+def telemetry_lag(depth: Depth) -> Scenario:
+    """The whole platform, as busy as it can be."""
+    return Scenario(
+        name=LAG,
+        title="Telemetry: how far the journals are behind under full load, echo model",
+        systems=(lambda: HelixFlow(ECHO_CONFIG, models_dir()),),
+        loads=(
+            JournalLag(
+                "lag", f"closed loop, {_CONNECTIONS} connections", _CONNECTIONS, 1.5 * depth.seconds
+            ),
+        ),
+        visits=1,
+        rounds=depth.rounds if depth.full else 1,
     )

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from helixflow.cli import db
+from helixflow.cli import db, telemetry
 from helixflow.cli.admin import audit, limits, org, policy, project, token, user
 from helixflow.cli.admin import key as key_commands
 from helixflow.cli.admin import usage as usage_commands
@@ -50,6 +50,7 @@ for _name, _noun in (
     ("limits", limits.app),
     ("token", token.app),
     ("db", db.app),
+    ("telemetry", telemetry.app),
 ):
     app.add_typer(_noun, name=_name)
 

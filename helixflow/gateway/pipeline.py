@@ -289,6 +289,7 @@ class Exchange:
             return
         async for frame in self._frames:
             data = self._take(frame)
+            self._note_completion()
             if data:
                 yield data
             if self._complete():
@@ -297,6 +298,11 @@ class Exchange:
 
     def _complete(self) -> bool:
         return self.usage is not None
+
+    def _note_completion(self) -> None:
+        """Journal a whole answer before its last byte goes out."""
+        if self.usage is not None:
+            self._story.complete(self.usage, self._finish_reason)
 
     async def _open(self) -> None:
         pipeline, call = self._pipeline, self._call
@@ -361,6 +367,7 @@ class Exchange:
             metric = Metric.TIME_TO_FIRST_TOKEN_SECONDS
             pipeline.signals.observe(metric, story.first_token_s, labels)
             self._await_the_rest()
+        self._note_completion()
 
     def _await_the_rest(self) -> None:
         """From here on only the request's own deadline holds."""

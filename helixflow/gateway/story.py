@@ -2,14 +2,15 @@
 
 Stage times are plain floats; nothing else is kept per request. The admission is journaled before the
 request is forwarded and the end before its last byte goes out, so that neither is lost when the
-process is (telemetry/recorder.py).
+process is (telemetry/recorder.py): a client that has a whole answer is in the books with its tokens.
+Where the last bytes cannot be delivered after all, another end says so; the later one counts.
 """
 
 from __future__ import annotations
 
 from helixflow.clock import Clock
 from helixflow.ids import RequestId
-from helixflow.inference.facts import Admitted, Ended
+from helixflow.inference.facts import OK, Admitted, Ended
 from helixflow.inference.price import NanoPrice
 from helixflow.inference.quota import NANO_USD
 from helixflow.inference.usage import Usage
@@ -29,7 +30,8 @@ class Story:
     """
 
     __slots__ = (
-        "_admitted", "_clock", "_id", "_last", "_signals", "_stages", "_started", "first_token_s",
+        "_admitted", "_clock", "_id", "_journaled", "_last", "_signals", "_stages", "_started",
+        "first_token_s",
     )  # fmt: skip
 
     def __init__(self, request_id: RequestId, signals: Signals, clock: Clock) -> None:
@@ -39,6 +41,7 @@ class Story:
         self._started = self._last = clock.monotonic()
         self._stages: dict[str, float] = {}
         self._admitted: Admitted | None = None
+        self._journaled = ""
         self.first_token_s: float | None = None
 
     @property
@@ -62,6 +65,11 @@ class Story:
         self.mark("first_token")
         self.first_token_s = self._last - self._started
 
+    def complete(self, usage: Usage, finish_reason: str) -> None:
+        """The whole answer is there; to be called before its last byte goes out."""
+        rest = self._clock.monotonic() - self._last
+        self._journal(OK, usage, finish_reason, {**self._stages, "rest": rest})
+
     def end(
         self, outcome: str, model: str, usage: Usage | None, finish_reason: str, *, refused: bool
     ) -> None:
@@ -84,8 +92,8 @@ class Story:
             return
         if usage is not None:
             self._charge(admitted.price, usage, model, region)
-        ended = Ended(outcome, usage, seconds, self.first_token_s, finish_reason, self._stages)
-        self._record(EventKind.REQUEST_ENDED, ended.facts())
+        if self._journaled != outcome:
+            self._journal(outcome, usage, finish_reason, self._stages)
 
     def _charge(self, price: NanoPrice, usage: Usage, model: str, region: str) -> None:
         cost = price.cost(usage).total
@@ -93,6 +101,14 @@ class Story:
             self._signals.count(
                 Metric.COST_USD, (("model", model), ("region", region)), cost / NANO_USD
             )
+
+    def _journal(
+        self, outcome: str, usage: Usage | None, finish_reason: str, stages: dict[str, float]
+    ) -> None:
+        seconds = self._clock.monotonic() - self._started
+        ended = Ended(outcome, usage, seconds, self.first_token_s, finish_reason, stages)
+        self._record(EventKind.REQUEST_ENDED, ended.facts())
+        self._journaled = outcome
 
     def _record(self, kind: EventKind, facts: dict[str, str | int | float | bool | None]) -> None:
         self._signals.record(Event(kind, self._clock.now(), self._id, facts))

@@ -55,6 +55,7 @@ class HubSettings(Branch):
     write_s: float = Field(default=30.0, gt=0)
     retry_s_max: float = Field(default=30.0, gt=0)
     dead_letter_bytes_max: int = Field(default=64 * 1024 * 1024, ge=1024)
+    dead_letters_s: float = Field(default=1.0, gt=0)
     sources_max: int = Field(default=4096, ge=1)
     report_s: float = Field(default=1.0, gt=0)
     source_idle_s: float = Field(default=300.0, gt=0)

@@ -28,7 +28,9 @@ from helixflow.telemetry.tally import Tally
 
 _log = logging.getLogger(__name__)
 
-_AWAY = (Refused, OSError, TimeoutError)
+AWAY = (Refused, OSError, TimeoutError)
+"""What says that a sink is away, and not that it never takes an event."""
+
 _FIRST_RETRY_S = 0.1
 _PATIENCE = 5
 
@@ -86,6 +88,7 @@ class Lane:
         self._asking: dict[str, asyncio.Task[None]] = {}
         self._queues: OrderedDict[str, deque[Piece]] = OrderedDict()
         self._failing = False
+        self._writing = asyncio.Lock()
         self._filled = asyncio.Event()
         self._drained = asyncio.Event()
         self._drained.set()
@@ -139,7 +142,8 @@ class Lane:
                 source, queue = next(iter(self._queues.items()))
                 self._queues.move_to_end(source)  # no source waits behind all of another one
                 piece = self._front(queue)
-                await self._settle(source, piece.last, piece.events)
+                async with self._writing:
+                    await self._settle(source, piece.last, piece.events)
                 self._done(source, piece)
             self._filled.clear()
             self._drained.set()
@@ -147,6 +151,17 @@ class Lane:
     async def drained(self) -> None:
         """Wait until everything is written."""
         await self._drained.wait()
+
+    async def held(self, source: str) -> int:
+        """The number of the last event of a source that the sink holds. Raises what it raises."""
+        async with asyncio.timeout(self._settings.write_s):
+            return await self._sink.high_water(source)
+
+    async def redeliver(self, source: str, number: int, event: Event) -> None:
+        """Write one event past the queue, if the sink lacks it. Raises what the sink raises."""
+        async with asyncio.timeout(self._settings.write_s), self._writing:
+            if await self._sink.high_water(source) < number:
+                await self._sink.write(source, number, [event])
 
     async def _ask(self, source: str) -> None:
         try:
@@ -233,7 +248,7 @@ class Lane:
             except Exception as error:
                 doubt = True
                 self._failed(error)
-                if events and patience is not None and not isinstance(error, _AWAY):
+                if events and patience is not None and not isinstance(error, AWAY):
                     patience -= 1
                     if isinstance(error, Indigestible) or patience == 0:
                         return error

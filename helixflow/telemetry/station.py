@@ -18,6 +18,7 @@ from helixflow.telemetry.desk import Desk, Operation
 from helixflow.telemetry.hub import Hub
 from helixflow.telemetry.lane import Lane, Sleep
 from helixflow.telemetry.ports import Closing, Duty, MetricsIntake, Sink
+from helixflow.telemetry.redelivery import Redelivery
 from helixflow.telemetry.tally import Tally
 from helixflow.telemetry.wire import AckWire, BatchWire
 
@@ -60,7 +61,8 @@ class Station:
         lanes = [Lane(sink, letters, tally, settings, clock, sleep) for sink in sinks]
         self._hub = Hub(lanes, metrics, letters, tally, settings, clock)
         self._desk = Desk(operations, settings)
-        self._parts: list[object] = [*sinks, metrics, *last]
+        redelivery = Redelivery(lanes, letters, settings, clock, sleep)
+        self._parts: list[object] = [*sinks, metrics, redelivery, *last]
         self.closed = False
         self._work: asyncio.Task[None] | None = None
         self._duties: list[asyncio.Task[None]] = []

@@ -98,8 +98,25 @@ def test_a_killed_ingress_leaves_no_journal_behind(stack: Stack, admin: httpx.Cl
     until(lambda: bool(ingresses()) and not ingresses() & before)
 
 
+def test_a_dead_letter_is_replayed_once(stack: Stack) -> None:
+    letter = {
+        "sink": "jsonl", "source": "ingress-of-old", "sequence": 7, "reason": "by hand",
+        "event": {"kind": "request.ended", "at": 1.0, "id": "req_dead_letter", "facts": {}},
+    }  # fmt: skip
+    path = stack.home / "dead-letters" / "jsonl-ingress-of-old-7.json"
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    path.write_text(json.dumps(letter))
+    path.chmod(0o600)
+    os.utime(path, (time.time() - 2 * 86_400,) * 2)  # its source is forgotten
+    for words in (["list"], ["replay", "--sink", "jsonl"], ["replay", "--sink", "jsonl"]):
+        done = stack.cli("telemetry", "dead-letters", *words)
+        assert done.returncode == 0, done.stdout + done.stderr
+    files = (stack.home / "events").glob("*.jsonl")
+    assert sum(path.read_text().count('"req_dead_letter"') for path in files) == 1
+
+
 def owner_only(stack: Stack) -> list[Any]:
-    folders = [stack.home / "journals", stack.home / "events"]
+    folders = [stack.home / "journals", stack.home / "events", stack.home / "dead-letters"]
     return [path for folder in folders for path in folder.rglob("*") if path.stat().st_mode & 0o077]
 
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from helixflow.errors import Unavailable
 from helixflow.gateway.pipeline import Pipeline
 from helixflow.inference.facts import CANCELED, OK, Admitted, Ended
@@ -46,6 +48,38 @@ async def test_the_admission_is_journaled_before_the_request_is_forwarded() -> N
     task.cancel()
     await asyncio.wait({task})
     assert Ended.read(stage.signals.events[-1].facts).outcome == CANCELED
+
+
+def outcomes(stage: Stage) -> list[str]:
+    ends = [one for one in stage.signals.events if one.kind is EventKind.REQUEST_ENDED]
+    return [Ended.read(one.facts).outcome for one in ends]
+
+
+async def test_a_whole_answer_is_journaled_before_it_goes_out() -> None:
+    stage = Stage(Pipeline)
+    async with stage.exchange():
+        assert outcomes(stage) == [OK]
+    assert outcomes(stage) == [OK]
+
+
+async def test_a_stream_is_journaled_before_its_last_bytes_go_out() -> None:
+    stage = Stage(Pipeline, [[Frame(b"1"), Frame(b"2"), last_frame(b"3", Usage(3, 5))]])
+    seen = {}
+    async with stage.exchange(stream=True) as exchange:
+        seen[exchange.first] = outcomes(stage)
+        async for data in exchange.rest():
+            seen[data] = outcomes(stage)
+    assert seen == {b"1": [], b"2": [], b"3": [OK]}
+    assert Ended.read(stage.signals.events[-1].facts).usage == Usage(3, 5)
+
+
+async def test_a_client_that_is_gone_before_the_last_bytes_amends_the_end() -> None:
+    stage = Stage(Pipeline)
+    with pytest.raises(ConnectionError):
+        async with stage.exchange():
+            raise ConnectionResetError
+    assert outcomes(stage) == [OK, CANCELED]
+    stage.assert_over(CANCELED, settled=[Usage(3, 5)])
 
 
 async def test_a_broken_answer_ends_with_its_reason() -> None:

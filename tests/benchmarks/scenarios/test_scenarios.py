@@ -19,7 +19,9 @@ def requests_of(scenario: Scenario) -> list[Load]:
     return [load for load in scenario.loads if isinstance(load, Load)]
 
 
-@pytest.mark.parametrize("name", ["ceiling", "gateway", "start", "telemetry", *GROUPS["identity"]])
+@pytest.mark.parametrize(
+    "name", ["ceiling", "gateway", "start", *GROUPS["telemetry"], *GROUPS["identity"]]
+)
 def test_a_scenario_describes_itself(name: str) -> None:
     described = SCENARIOS[name](FULL).described()
     assert described.name == name
