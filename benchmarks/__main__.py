@@ -51,7 +51,7 @@ SCENARIOS: dict[str, Callable[[Depth], Scenario]] = {
 GROUPS = {"identity": IDENTITY}
 """Several scenarios under one name."""
 # Every visit of real_model is a start too, so that `start` alone is only for a quick look.
-_DEFAULT = ("ceiling", "gateway", "real_model", FAIRNESS, TELEMETRY)
+_DEFAULT = ("ceiling", "gateway", "real_model", FAIRNESS, TELEMETRY, *IDENTITY)
 
 
 def main(arguments: list[str] | None = None) -> int:

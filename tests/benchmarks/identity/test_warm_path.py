@@ -14,7 +14,7 @@ from benchmarks.identity.warm_path import (
     nothing,
 )
 from helixflow.errors import Forbidden
-from helixflow.identity.cedar import check_source
+from helixflow.identity.cedar_schema import check_source
 
 
 @pytest.mark.parametrize("policies", [NO_CONTEXT, HOUR_AND_ADDRESS, SECOND_AND_ADDRESS])
