@@ -15,6 +15,7 @@ from benchmarks.identity.warm_path import (
     NO_CONTEXT,
     NO_POLICY,
     SECOND_AND_ADDRESS,
+    SECOND_OF_ADDRESS,
     WarmPath,
 )
 from benchmarks.scenarios.ports import Scenario
@@ -39,6 +40,7 @@ def warm_requests(depth: Depth) -> Scenario:
             WarmPath("plain", "a policy that reads no context", NO_CONTEXT, blocks),
             WarmPath("context", "policies that read address and hour", HOUR_AND_ADDRESS, blocks),
             WarmPath("second", "policies that read address and second", SECOND_AND_ADDRESS, blocks),
+            WarmPath("both", "one policy that reads both", SECOND_OF_ADDRESS, blocks),
         ),
         # Nothing is started, so that a further visit is a further round.
         visits=1,
