@@ -284,13 +284,14 @@ def _context(circumstances: Circumstances, parts: frozenset[str]) -> str:
     What is not read must not be there: a claim that Cedar cannot take would fail for one caller,
     and that failure be kept for all; and half of what an evaluation costs is reading this.
     """
-    found = []
-    if "second" in parts or "hour" in parts:
+    found, moments = [], []
+    if "second" in parts:
+        moments.append(f'"epoch":{int(circumstances.now)}')
+    if "hour" in parts:
         moment = time.gmtime(circumstances.now)
-        found.append(
-            f'"time":{{"epoch":{int(circumstances.now)},"hour":{moment.tm_hour},'
-            f'"weekday":{moment.tm_wday + 1}}}'
-        )
+        moments.append(f'"hour":{moment.tm_hour},"weekday":{moment.tm_wday + 1}')
+    if moments:
+        found.append(f'"time":{{{",".join(moments)}}}')
     if "claims" in parts:
         found.append(f'"claims":{json.dumps(sorted(circumstances.claims))}')
     source = networks.plain(circumstances.source) if "source" in parts else ""
