@@ -64,7 +64,7 @@ SCENARIOS: dict[str, Callable[[Depth], Scenario]] = {
 GROUPS = {"identity": IDENTITY, "telemetry": TELEMETRY}
 """Several scenarios under one name."""
 # Every visit of real_model is a start too, so that `start` alone is only for a quick look.
-_DEFAULT = ("ceiling", "gateway", "real_model", FAIRNESS, "telemetry")
+_DEFAULT = ("ceiling", "gateway", "overload", "real_model", FAIRNESS, "telemetry", *IDENTITY)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -26,9 +26,12 @@ from helixflow.gateway.denials import Denials
 from helixflow.gateway.http.app import build_face
 from helixflow.gateway.local import LocalFace, ModelsWire
 from helixflow.gateway.pipeline import Pipeline
+from helixflow.gateway.published import Published
+from helixflow.gateway.sign_ins import SignIns
 from helixflow.gateway.upkeep import (
     follow_identity,
     follow_news,
+    follow_published,
     follow_registry,
     report_uses,
 )
@@ -72,13 +75,15 @@ class Ingress:
         identity, routing = IdentitySettings(**tree["identity"]), RoutingSettings(**tree["routing"])
         call_s = self._gateway.control_call_s
         office, source = RayAuth(auth, call_s), RayRegistrySource(router, call_s)
-        self._office = office
         authenticator = Authenticator(office, identity, clock, signals, call_s, office.verify_token)
+        published = Published(office, authenticator, clock)
         last_used = LastUsed(clock)
         catalog = Catalog(self._gateway.loading_retry_after_s)
         telemetry = TelemetrySettings(**tree["telemetry"])
         self._records = RayTelemetry(telemetry)
         self._failures = AuthenticationFailures(signals, telemetry.shipping, clock)
+        denials = Denials(signals, clock, self._failures)
+        self._desk = SignIns(published, denials)
         holder, limits = secrets.token_hex(12), LimitsSettings(**tree["limits"])
         lender = RayLender(limiter, call_s)
         self._ledger = Ledger(lender, holder, limits, clock, signals, wait_s=call_s)
@@ -92,7 +97,7 @@ class Ingress:
             settings=self._gateway,
             clock=clock,
             signals=signals,
-            denials=Denials(signals, clock, self._failures),
+            denials=denials,
             holder=holder,
         )
         self._clock = clock
@@ -104,6 +109,7 @@ class Ingress:
                 follow_registry(source, catalog, routing),
                 follow_identity(authenticator, identity),
                 follow_news(office, authenticator, identity),
+                follow_published(published),
                 report_uses(last_used, office, identity),
                 self._ledger.run(),
                 self._failures.run(),
@@ -113,7 +119,7 @@ class Ingress:
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """Called by Serve once the replica is built."""
         return build_face(
-            self._pipeline, self._http, self._gateway, self._clock, self._office, self._records
+            self._pipeline, self._http, self._gateway, self._clock, self._desk, self._records
         )
 
     async def answer(self, wire: CallWire) -> AsyncGenerator[FrameWire, None]:

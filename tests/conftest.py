@@ -1,10 +1,26 @@
-"""What all tests share."""
+"""What all tests share: profiles, SQLite files, and a PostgreSQL that starts with the first need."""
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from helixflow.settings import StorageSettings
+from helixflow.storage.database import Database
+from helixflow.storage.schema import SCHEMAS
+from helixflow.testing.postgres import PostgresServer, find_programs
+
+_numbers = itertools.count()
+_TEMPLATE = "migrated"
 
 # The machine may be busy: how long an example takes says nothing about the code. `make test-full`
 # draws many more examples than the suite that runs on every change.
@@ -16,3 +32,71 @@ for _name, _examples in (("quick", 30), ("full", 300)):
         suppress_health_check=[HealthCheck.too_slow],
     )
 settings.load_profile(os.environ.get("HELIXFLOW_EXAMPLES", "quick"))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    programs = find_programs()
+    if programs is None:
+        pytest.skip("no PostgreSQL on this machine")
+    with PostgresServer(programs, durable=False) as server:
+        yield server
+
+
+async def _execute(server: PostgresServer, statement: str) -> None:
+    engine = create_async_engine(server.url(), isolation_level="AUTOCOMMIT")
+    async with engine.connect() as connection:
+        await connection.execute(text(statement))
+    await engine.dispose()
+
+
+async def _migrate(settings: StorageSettings, home: Path) -> None:
+    """All schemas, one after the other, in one database."""
+    for schema in SCHEMAS.values():
+        database = Database.open(settings, home, schema)
+        await database.upgrade()
+        await database.close()
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> str:
+    asyncio.run(_execute(postgres, f"CREATE DATABASE {_TEMPLATE}"))
+    settings = StorageSettings(url=postgres.url(_TEMPLATE))
+    asyncio.run(_migrate(settings, tmp_path_factory.mktemp("home")))
+    return _TEMPLATE
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("template")
+    asyncio.run(_migrate(StorageSettings(url="sqlite:///template.db"), home))
+    return home / "template.db"
+
+
+@pytest.fixture(scope="session")
+def new_postgres(postgres: PostgresServer) -> Callable[[str], str]:
+    """Makes a database after a template; returns its URL."""
+
+    def make(template: str) -> str:
+        name = f"test_{next(_numbers)}"
+        asyncio.run(_execute(postgres, f"CREATE DATABASE {name} TEMPLATE {template}"))
+        return postgres.url(name)
+
+    return make
+
+
+@pytest.fixture
+def database_kind() -> str:
+    """`sqlite` or `postgres`. Tests that must hold on both override it with parameters."""
+    return "sqlite"
+
+
+@pytest.fixture
+def migrated_url(request: pytest.FixtureRequest, database_kind: str, tmp_path: Path) -> str:
+    """The URL of a migrated and empty database of this kind."""
+    if database_kind == "sqlite":
+        path = tmp_path / "test.db"
+        shutil.copyfile(request.getfixturevalue("migrated_sqlite"), path)
+        return f"sqlite:///{path}"
+    make: Callable[[str], str] = request.getfixturevalue("new_postgres")
+    return make(request.getfixturevalue("migrated_postgres"))

@@ -96,8 +96,8 @@ class Revocation:
     title: str
     keys: int
     connections: int
-    known_s: float = 1.5
-    watch_s: float = 3.0
+    known_s: float = 1.0
+    watch_s: float = 2.0
 
     def prepare(self, running: Running) -> None:
         """One call of each kind, so that nothing is done for the first time later."""

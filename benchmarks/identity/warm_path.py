@@ -212,4 +212,10 @@ SECOND_AND_ADDRESS = HOUR_AND_ADDRESS | {
     "pol_until": 'forbid (principal, action == Action::"model:invoke", resource)'
     " when { context.time.epoch >= 4102444800 };"
 }
-"""Every caller has an address of its own: no decision holds for two callers, or for two seconds."""
+"""Every caller has an address of its own: what is said of it holds for nobody else."""
+SECOND_OF_ADDRESS = {
+    "pol_both": 'forbid (principal, action == Action::"model:invoke", resource)'
+    " when { context.time.epoch >= 4102444800 && context has source"
+    ' && context.source.isInRange(ip("10.0.0.0/8")) };'
+}
+"""The worst case: one policy whose decisions hold for one caller, for one second."""

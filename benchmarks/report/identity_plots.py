@@ -28,7 +28,7 @@ def added(run: Run, scenario: Described, _folder: Path) -> Any:
         if seen is not None:
             axis.barh(place, seen.median, 0.6, color=_COLOR)
             axis.scatter(values, [place] * len(values), color="black", s=9, zorder=3)
-    for target_us, first, last in ((30.0, -0.4, 1.4), (80.0, 1.6, 3.4)):
+    for target_us, first, last in ((30.0, -0.4, 1.4), (80.0, 1.6, 4.4)):
         label = f"reach: {target_us:g} µs"
         axis.plot([target_us] * 2, [first, last], color="firebrick", linestyle="--", label=label)
     axis.set_yticks(range(len(scenario.loads)), list(scenario.loads.values()))

@@ -127,6 +127,7 @@ def _identity(run: Run) -> Iterator[Goal]:
         ("plain", "a policy that reads no context", 30.0),
         ("context", "policies that read address and hour", 80.0),
         ("second", "policies that read address and second", 80.0),
+        ("both", "one policy that reads both", 80.0),
     ):
         measured = figure(run.series("identity_cpu", OURS, load, "added_us"))
         yield Goal(f"CPU added by identity, {title}", target, "µs", measured, at_least=False)

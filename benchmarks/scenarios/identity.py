@@ -1,7 +1,8 @@
 """What identity costs a request, and how soon it forgets a key.
 
 Three scenarios under one name: CPU of the warm path and cold look-ups, both in this process, and
-revocation on a stack with several Ingress replicas.
+revocation on a stack with several Ingress replicas. Each takes a minute or so, and several where a
+run is full.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from benchmarks.identity.warm_path import (
     NO_CONTEXT,
     NO_POLICY,
     SECOND_AND_ADDRESS,
+    SECOND_OF_ADDRESS,
     WarmPath,
 )
 from benchmarks.scenarios.ports import Scenario
@@ -28,7 +30,7 @@ IDENTITY = (CPU, KEYS, REVOCATION)
 
 def warm_requests(depth: Depth) -> Scenario:
     """CPU that authentication, permissions and policies add to a warm request."""
-    blocks = max(4, int(4 * depth.seconds))
+    blocks = max(4, int(2 * depth.seconds))
     return Scenario(
         name=CPU,
         title=f"Identity: CPU added to a warm request, in process, {ACTIVE:,} callers (Zipf)",
@@ -38,9 +40,11 @@ def warm_requests(depth: Depth) -> Scenario:
             WarmPath("plain", "a policy that reads no context", NO_CONTEXT, blocks),
             WarmPath("context", "policies that read address and hour", HOUR_AND_ADDRESS, blocks),
             WarmPath("second", "policies that read address and second", SECOND_AND_ADDRESS, blocks),
+            WarmPath("both", "one policy that reads both", SECOND_OF_ADDRESS, blocks),
         ),
-        visits=depth.visits,
-        rounds=depth.rounds,
+        # Nothing is started, so that a further visit is a further round.
+        visits=1,
+        rounds=min(depth.visits, 3),
     )
 
 
@@ -48,13 +52,14 @@ def cold_keys(depth: Depth) -> Scenario:
     """Look-ups of keys that an Ingress does not know, in stores of several sizes."""
     most = 1_000_000 if depth.full else 100_000 if depth.visits > 1 else 1_000
     sizes = [size for size in (1_000, 100_000, 1_000_000) if size <= most]
+    active = ACTIVE if depth.full else 3_000
     return Scenario(
         name=KEYS,
         title="Identity: cold key look-ups, in process",
         systems=(Sqlite, Postgres),
-        loads=tuple(ColdKeys(size, min(size, ACTIVE)) for size in sizes),
+        loads=tuple(ColdKeys(size, min(size, active)) for size in sizes),
         # A visit fills every store anew, which takes minutes for a million keys.
-        visits=1 if depth.full else min(depth.visits, 2),
+        visits=1,
         rounds=depth.rounds,
     )
 
@@ -69,6 +74,6 @@ def revocation(depth: Depth) -> Scenario:
         title=f"Identity: revocation at {INGRESS_REPLICAS} Ingress replicas",
         systems=(lambda: HelixFlow(ECHO_CONFIG, models_dir(), replicas),),
         loads=(Revocation("revoke", f"{keys} keys, {connections} connections", keys, connections),),
-        visits=min(depth.visits, 2),
-        rounds=depth.rounds,
+        visits=1,
+        rounds=depth.rounds if depth.full else 1,
     )

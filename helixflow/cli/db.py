@@ -1,4 +1,4 @@
-"""`helixflow db`: the schemas of both databases, without a platform.
+"""`helixflow db`: the schemas of all databases, without a platform.
 
 Failure behavior: a database that is away or locked is exit code 1 within the store's deadline; a
 migration that fails leaves the schema as it was.
@@ -18,6 +18,7 @@ from helixflow.cli.command import Home, Json, command, print_json
 from helixflow.cli.failure import CommandFailed
 from helixflow.cli.tree import effective_settings
 from helixflow.errors import ConfigError, Refused
+from helixflow.settings import Settings, StorageSettings
 
 if TYPE_CHECKING:
     from helixflow.storage.database import Database
@@ -28,15 +29,16 @@ app = typer.Typer(no_args_is_help=True, help="The schemas: forward, back, and ch
 
 
 class Which(StrEnum):
-    """The databases: who calls and what they may do; what happened."""
+    """The databases: who calls and what they may do; what happened; keys of the audit's persons."""
 
     IDENTITY = "identity"
     TELEMETRY = "telemetry"
+    PERSONS = "persons"
 
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="The configuration file.")]
 Only = Annotated[
-    Which | None, typer.Option("--database", "-d", help="One of them; by default both.")
+    Which | None, typer.Option("--database", "-d", help="One of them; by default all.")
 ]
 CONFIG = Path("configs/embedded.yaml")
 
@@ -66,7 +68,7 @@ def downgrade(
 ) -> None:
     """Bring the schema of one database back; what later revisions added is dropped, with its data."""
     if database is None:
-        raise ConfigError("say which: --database identity or --database telemetry")
+        raise ConfigError("say which: " + " or ".join(f"--database {which}" for which in Which))
     _meant(database, revision, "base")
     question = f"What was added to {database} after {revision} is dropped. Go on?"
     if not yes and not typer.confirm(question):
@@ -142,10 +144,9 @@ def _on(
     from helixflow.storage.schema import SCHEMAS
 
     settings = effective_settings(config, home, None)
-    storage = settings.storage if which is Which.IDENTITY else settings.telemetry.storage
 
     async def opened() -> T:
-        database = Database.open(storage, settings.home_path, SCHEMAS[which])
+        database = Database.open(_storage(which, settings), settings.home_path, SCHEMAS[which])
         try:
             return await work(database)
         finally:
@@ -155,6 +156,19 @@ def _on(
         return asyncio.run(opened())
     except Refused as refused:
         raise CommandFailed(refused.message) from refused
+
+
+def _storage(which: Which, settings: Settings) -> StorageSettings:
+    """Where a database is."""
+    from helixflow.storage.audit_stores import persons_storage
+
+    match which:
+        case Which.IDENTITY:
+            return settings.storage
+        case Which.TELEMETRY:
+            return settings.telemetry.storage
+        case Which.PERSONS:
+            return persons_storage(settings.telemetry)
 
 
 def _chosen(database: Which | None) -> list[Which]:

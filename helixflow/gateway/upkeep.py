@@ -23,6 +23,7 @@ from helixflow.settings import IdentitySettings, RoutingSettings
 
 _log = logging.getLogger(__name__)
 _RETRY_S = 0.25
+_PUBLISHED_S = 0.1
 
 
 class Polled(Protocol):
@@ -30,6 +31,14 @@ class Polled(Protocol):
 
     async def poll_revision(self) -> None:
         """Ask for the newest revision. Raises `Unavailable` where nobody answers."""
+        ...
+
+
+class Kept(Protocol):
+    """A copy that is brought up to date when it is polled. `gateway.published.Published` is one."""
+
+    async def poll(self) -> None:
+        """Ask again where something may have changed. Raises `Refused` where nobody answers."""
         ...
 
 
@@ -86,6 +95,14 @@ async def follow_news(
         learner.learn_revision(revision)
 
     await _forever(step, 0.0, retry_s, "Auth")
+
+
+async def follow_published(kept: Kept, *, retry_s: float = _RETRY_S) -> None:
+    """Keep what is published in step with the identity revision, forever; ends by cancellation.
+
+    Looking whether there is something to ask costs nothing; asking happens after a change.
+    """
+    await _forever(kept.poll, _PUBLISHED_S, retry_s, "Auth")
 
 
 async def report_uses(last_used: LastUsed, place: Touch, settings: IdentitySettings) -> None:

@@ -5,10 +5,11 @@ that only forbid narrows what roles permit. In a set with a `permit`, Cedar's ow
 is not permitted is denied. Forbid beats permit. A policy that fails while it is evaluated (Cedar
 would pass over it) denies: a broken `forbid` must not let anything through.
 
-Callers are `Caller`, models `Model`, everything else `Object`; actions are permissions
-(`Action::"model:invoke"`). Parsed sets and entities are kept, and so are decisions, by all that the
-policies can tell apart (cedar_reads.py): a set that reads only the caller's project is asked once
-for all callers of that project.
+Parsed sets and entities are kept, and so are decisions, by all that the policies can tell apart
+(cedar_reads.py): a set that reads only the caller's project is asked once for all callers of that
+project. Policies do not depend on each other, so those that read the same parts of the context are
+one group, with decisions of its own: one that reads the clock does not make the others be asked
+again every second. Cedar sees of the context what the group reads, and nothing else.
 """
 
 from __future__ import annotations
@@ -16,37 +17,21 @@ from __future__ import annotations
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, TypeAlias
 
 import cedarpy
 
-from helixflow.errors import InvalidRequest, Refusal
 from helixflow.identity import networks
-from helixflow.identity.cedar_reads import ATTRIBUTES, caller_attributes, context_parts
+from helixflow.identity.cedar_reads import ATTRIBUTES, actions, caller_attributes, context_parts
+from helixflow.identity.cedar_schema import Parsed, parse, schema
 from helixflow.identity.permissions import Permission
 from helixflow.inference.principal import Principal
 
-SOURCE_LENGTH_MAX = 16_384
-POLICIES_MAX = 256
-SOURCES_LENGTH_MAX = 65_536
-"""Of all policies of an organization together: every Ingress compiles them, and serves others."""
 _KEPT_MAX = 4096
 _FALLBACK = "permit (principal, action, resource);"
 _FALLBACK_ID = "roles"
-
-_TYPES = """
-entity Caller { organization: String, project: String, key: String, name: String };
-entity Model { name: String, owner: String, region: String, dataClass: String };
-entity Object { organization: String, project: String };
-type Context = {
-  source?: ipaddr,
-  time: { epoch: Long, hour: Long, weekday: Long },
-  claims: Set<String>,
-};
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,28 +73,8 @@ class Judgement:
     errors: tuple[str, ...] = ()
 
 
-_Parsed: TypeAlias = dict[str, Any]
 _Who: TypeAlias = tuple[str, ...]
-
-
-def check_source(source: str) -> None:
-    """Refuse a policy text that does not parse or does not fit the schema (`InvalidRequest`)."""
-    if len(source) > SOURCE_LENGTH_MAX:
-        raise _wrong(f"It is longer than {SOURCE_LENGTH_MAX} characters.")
-    if not source.isascii() and not _is_utf8(source):
-        raise _wrong("It is not UTF-8.")
-    result = cedarpy.validate_policies(source, _schema_text())
-    if not result.validation_passed:
-        raise _wrong("; ".join(error.error for error in result.errors[:5]))
-    try:
-        parsed = _parse(source)
-        context_parts(parsed)
-    except RecursionError:
-        raise _wrong("It is nested too deeply.") from None
-    if parsed["templates"]:
-        raise _wrong("Templates (?principal, ?resource) are not supported.")
-    if not parsed["staticPolicies"]:
-        raise _wrong("There is no policy in it.")
+_Policies: TypeAlias = Mapping[str, Parsed]
 
 
 class CompiledPolicies:
@@ -117,78 +82,71 @@ class CompiledPolicies:
 
     Args:
         sources: policy texts by their ids; each may hold several policies.
-        kept_max: decisions, and entities, that are kept.
+        kept_max: decisions of groups, and entities, that are kept.
     """
 
     def __init__(self, sources: Mapping[str, str], kept_max: int = _KEPT_MAX) -> None:
         self._kept_max = kept_max
-        policies: dict[str, _Parsed] = {}
-        for policy_id, source in sources.items():
-            for number, body in enumerate(_parse(source)["staticPolicies"].values()):
-                policies[f"{policy_id}#{number}"] = body
-        if all(body["effect"] == "forbid" for body in policies.values()):
-            (body,) = _parse(_FALLBACK)["staticPolicies"].values()
-            policies[_FALLBACK_ID] = body
-        self._parts = context_parts(policies)
-        read = {name for body in policies.values() for name in caller_attributes(body)}
-        self._reads = tuple(name for name in ATTRIBUTES if name in read)
-        self._empty = not sources
-        self._set = cedarpy.PolicySet.from_json_str(
-            json.dumps({"templates": {}, "staticPolicies": policies, "templateLinks": []})
-        )
-        self._entities: OrderedDict[object, tuple[_Parsed, cedarpy.Entities]] = OrderedDict()
-        self._decisions: OrderedDict[object, Judgement] = OrderedDict()
+        policies = {
+            f"{policy_id}#{number}": body
+            for policy_id, source in sources.items()
+            for number, body in enumerate(parse(source)["staticPolicies"].values())
+        }
+        self._narrow = all(body["effect"] == "forbid" for body in policies.values())
+        self._groups = _groups(policies, narrow=self._narrow)
+        self._about: dict[str, tuple[_Group, ...]] = {
+            action: tuple(group for group in self._groups if group.concerns(action))
+            for action in Permission
+        }
+        self._entities: OrderedDict[object, tuple[Parsed, cedarpy.Entities]] = OrderedDict()
+        self._heard: OrderedDict[object, _Heard] = OrderedDict()
 
     def decide(
         self, principal: Principal, action: str, target: Target, circumstances: Circumstances
     ) -> Judgement:
         """Whether the policies let a caller do it. The caller's permissions are checked before."""
-        if self._empty:
-            return _ROLES_ALLOW
-        who = tuple([getattr(principal, name) for name in self._reads])
-        place = (who, action, target, self._situation(circumstances))
-        judgement = self._decisions.get(place)
-        if judgement is None:
-            judgement = self._ask(who, action, target, circumstances)
-            self._keep(self._decisions, place, judgement)
+        groups = self._about.get(action, self._groups)
+        if not groups:
+            return _ROLES_ALLOW if self._narrow else _NOBODY_PERMITS
+        heard = [self._hear(group, principal, action, target, circumstances) for group in groups]
+        if len(heard) == 1:
+            return heard[0].alone
+        for one in heard:
+            if not one.alone.allowed:
+                return together(heard)
+        # What permits is the same everywhere where policies only forbid.
+        return heard[0].alone if self._narrow else together(heard)
+
+    def _hear(
+        self,
+        group: _Group,
+        principal: Principal,
+        action: str,
+        target: Target,
+        circumstances: Circumstances,
+    ) -> _Heard:
+        """What a group says, from what is kept or from Cedar."""
+        who = tuple([getattr(principal, name) for name in group.reads]) if group.reads else ()
+        place = (group.number, who, action, target, group.situation(circumstances))
+        heard = self._heard.get(place)
+        if heard is None:
+            caller, entities = self._entities_of(group.reads, who, target)
+            heard = group.ask(caller, action, target, circumstances, entities)
+            self._keep(self._heard, place, heard)
         else:
-            self._decisions.move_to_end(place)
-        return judgement
+            self._heard.move_to_end(place)
+        return heard
 
-    def _situation(self, circumstances: Circumstances) -> object:
-        """All of the circumstances that these policies can tell apart."""
-        parts, now = self._parts, int(circumstances.now)
-        if not parts:
-            return None
-        return (
-            now if "second" in parts else now // 3600 if "hour" in parts else None,
-            circumstances.source if "source" in parts else None,
-            circumstances.claims if "claims" in parts else None,
-        )
-
-    def _ask(
-        self, who: _Who, action: str, target: Target, circumstances: Circumstances
-    ) -> Judgement:
-        caller, entities = self._entities_of(who, target)
-        request = {
-            "principal": caller,
-            "action": {"type": "Action", "id": action},
-            "resource": {"type": target.kind, "id": target.id},
-            "context": _context(circumstances, self._parts),
-        }
-        result = cedarpy.is_authorized(request, self._set, entities)
-        because = tuple(sorted({reason.split("#")[0] for reason in result.diagnostics.reasons}))
-        errors = tuple(result.diagnostics.errors)
-        return Judgement(result.allowed and not errors, because, errors)
-
-    def _entities_of(self, who: _Who, target: Target) -> tuple[_Parsed, cedarpy.Entities]:
+    def _entities_of(
+        self, reads: tuple[str, ...], who: _Who, target: Target
+    ) -> tuple[Parsed, cedarpy.Entities]:
         """The caller's id in Cedar, and the entities that an answer depends on."""
-        place = (who, target)
+        place = (reads, who, target)
         held = self._entities.get(place)
         if held is None:
-            caller = _caller(dict(zip(self._reads, who, strict=True)))
+            caller = _caller(dict(zip(reads, who, strict=True)))
             listed = [caller, _resource(target)]
-            held = (caller["uid"], cedarpy.Entities.from_json_str(json.dumps(listed), _schema()))
+            held = (caller["uid"], cedarpy.Entities.from_json_str(json.dumps(listed), schema()))
             self._keep(self._entities, place, held)
         else:
             self._entities.move_to_end(place)
@@ -200,10 +158,106 @@ class CompiledPolicies:
         kept[place] = value
 
 
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """What Cedar says of one group: whether it permits, and the ids of the policies that decided.
+
+    `alone` is the judgement where there is no other group.
+    """
+
+    permits: bool
+    because: frozenset[str]
+    errors: tuple[str, ...]
+    alone: Judgement
+
+
+class _Group:
+    """Policies that read the same parts of the context.
+
+    Attributes:
+        reads: attributes of the caller by which some of them tell callers apart.
+    """
+
+    def __init__(self, number: int, parts: frozenset[str], policies: _Policies) -> None:
+        self.number = number
+        self._parts = parts
+        read = {name for body in policies.values() for name in caller_attributes(body)}
+        self.reads = tuple(name for name in ATTRIBUTES if name in read)
+        named = [actions(body) for name, body in policies.items() if name != _FALLBACK_ID]
+        self._actions = None if None in named else frozenset[str]().union(*filter(None, named))
+        self._set = cedarpy.PolicySet.from_json_str(
+            json.dumps({"templates": {}, "staticPolicies": policies, "templateLinks": []})
+        )
+
+    def concerns(self, action: str) -> bool:
+        """Whether one of them can apply to an action."""
+        return self._actions is None or action in self._actions
+
+    def situation(self, circumstances: Circumstances) -> object:
+        """All of the circumstances that they can tell apart."""
+        parts = self._parts
+        if not parts:
+            return None
+        now = int(circumstances.now)
+        return (
+            now if "second" in parts else now // 3600 if "hour" in parts else None,
+            circumstances.source if "source" in parts else None,
+            circumstances.claims if "claims" in parts else None,
+        )
+
+    def ask(
+        self,
+        caller: Parsed,
+        action: str,
+        target: Target,
+        circumstances: Circumstances,
+        entities: cedarpy.Entities,
+    ) -> _Heard:
+        """Let Cedar evaluate them all."""
+        request = {
+            "principal": caller,
+            "action": {"type": "Action", "id": action},
+            "resource": {"type": target.kind, "id": target.id},
+            "context": _context(circumstances, self._parts),
+        }
+        result = cedarpy.is_authorized(request, self._set, entities)
+        diagnostics = result.diagnostics
+        because = frozenset([reason.partition("#")[0] for reason in diagnostics.reasons])
+        errors, permits = tuple(diagnostics.errors), result.allowed
+        alone = Judgement(permits and not errors, tuple(sorted(because)), errors)
+        return _Heard(permits, because, errors, alone)
+
+
+def _groups(policies: _Policies, *, narrow: bool) -> tuple[_Group, ...]:
+    """The policies by the parts of the context that they read.
+
+    Where all of them only forbid, each group has what permits the rest.
+    """
+    sorted_out: dict[frozenset[str], dict[str, Parsed]] = {}
+    for name, body in policies.items():
+        sorted_out.setdefault(context_parts(body), {})[name] = body
+    (fallback,) = parse(_FALLBACK)["staticPolicies"].values()
+    more = {_FALLBACK_ID: fallback} if narrow else {}
+    return tuple(
+        _Group(number, parts, bodies | more)
+        for number, (parts, bodies) in enumerate(sorted_out.items())
+    )
+
+
+def together(heard: Sequence[_Heard]) -> Judgement:
+    """What several groups say together: forbid beats permit, and an error denies."""
+    permits = frozenset[str]().union(*[each.because for each in heard if each.permits])
+    forbids = frozenset[str]().union(*[each.because for each in heard if not each.permits])
+    errors = tuple([error for each in heard for error in each.errors])
+    allowed = bool(permits) and not forbids and not errors
+    return Judgement(allowed, tuple(sorted(forbids or permits)), errors)
+
+
 _ROLES_ALLOW = Judgement(allowed=True, because=(_FALLBACK_ID,))
+_NOBODY_PERMITS = Judgement(allowed=False, because=())
 
 
-def _caller(read: Mapping[str, str]) -> _Parsed:
+def _caller(read: Mapping[str, str]) -> Parsed:
     """A caller of whom the policies read these attributes, and no others."""
     return {
         "uid": {"type": "Caller", "id": read.get("key", "")},
@@ -212,7 +266,7 @@ def _caller(read: Mapping[str, str]) -> _Parsed:
     }
 
 
-def _resource(target: Target) -> _Parsed:
+def _resource(target: Target) -> Parsed:
     if target.kind == "Model":
         attributes = {"name": target.id, "owner": "", "region": "", "dataClass": ""}
     else:
@@ -224,59 +278,23 @@ def _resource(target: Target) -> _Parsed:
     }
 
 
-def _context(circumstances: Circumstances, parts: frozenset[str]) -> _Parsed:
-    """The circumstances, of which the policies read these parts, and no others.
+def _context(circumstances: Circumstances, parts: frozenset[str]) -> str:
+    """The circumstances as JSON, of which the policies read these parts, and no others.
 
     What is not read must not be there: a claim that Cedar cannot take would fail for one caller,
-    and that failure be kept for all.
+    and that failure be kept for all; and half of what an evaluation costs is reading this.
     """
-    moment = time.gmtime(circumstances.now)
-    context: _Parsed = {
-        "time": {
-            "epoch": int(circumstances.now),
-            "hour": moment.tm_hour,
-            "weekday": moment.tm_wday + 1,
-        },
-        "claims": sorted(circumstances.claims) if "claims" in parts else [],
-    }
+    found, moments = [], []
+    if "second" in parts:
+        moments.append(f'"epoch":{int(circumstances.now)}')
+    if "hour" in parts:
+        moment = time.gmtime(circumstances.now)
+        moments.append(f'"hour":{moment.tm_hour},"weekday":{moment.tm_wday + 1}')
+    if moments:
+        found.append(f'"time":{{{",".join(moments)}}}')
+    if "claims" in parts:
+        found.append(f'"claims":{json.dumps(sorted(circumstances.claims))}')
     source = networks.plain(circumstances.source) if "source" in parts else ""
     if source:
-        context["source"] = {"__extn": {"fn": "ip", "arg": source}}
-    return context
-
-
-@cache
-def _schema_text() -> str:
-    on_models = [name for name in Permission if name.startswith("model:")]
-    on_objects = [name for name in Permission if not name.startswith("model:")]
-    return _TYPES + _actions(on_models, "Model") + _actions(on_objects, "Object")
-
-
-def _actions(names: Iterable[str], resource: str) -> str:
-    listed = ", ".join(f'"{name}"' for name in names)
-    return (
-        f"action {listed} appliesTo"
-        f" {{ principal: Caller, resource: {resource}, context: Context }};\n"
-    )
-
-
-@cache
-def _schema() -> cedarpy.Schema:
-    return cedarpy.Schema.from_str(_schema_text())
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _parse(source: str) -> _Parsed:
-    parsed: _Parsed = json.loads(cedarpy.policies_to_json_str(source))
-    return parsed
-
-
-def _wrong(message: str) -> InvalidRequest:
-    return InvalidRequest(Refusal.INVALID_VALUE, message, param="source")
+        found.append(f'"source":{{"__extn":{{"fn":"ip","arg":"{source}"}}}}')
+    return "{" + ",".join(found) + "}"

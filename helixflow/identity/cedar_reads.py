@@ -39,6 +39,25 @@ def context_parts(node: object) -> frozenset[str]:
     return frozenset(PARTS) if node == _CONTEXT else context_parts(list(node.values()))
 
 
+def actions(policy: dict[str, object]) -> frozenset[str] | None:
+    """The actions that one policy can apply to; None for all of them, or where that is not known.
+
+    No action has another one above it, so that `in` says what `==` does.
+    """
+    scope = policy.get("action")
+    if not isinstance(scope, dict) or scope.get("op") not in ("==", "in"):
+        return None
+    listed = scope["entities"] if "entities" in scope else [scope.get("entity")]
+    if not isinstance(listed, list):
+        return None
+    named = frozenset(
+        str(each["id"])
+        for each in listed
+        if isinstance(each, dict) and each.get("type") == "Action" and "id" in each
+    )
+    return named if len(named) == len({str(each) for each in listed}) else None
+
+
 def caller_attributes(policy: dict[str, object]) -> tuple[str, ...]:
     """The attributes of the caller by which one policy can tell callers apart.
 

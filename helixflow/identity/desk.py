@@ -109,15 +109,9 @@ class Desk:
         self._once = Once(store, ring, clock)
         self._request_key = ring.derive(_REQUEST_PURPOSE)
         self._reach = Reach(store, clock)
-        login, pepper = Login(store, passwords, clock), ring.derive(PEPPER_PURPOSE)
-        self._doors = Doors(
-            store,
-            Grants(store, keys, signing, login, pepper, settings, clock),
-            signing,
-            self._services(store),
-            passwords,
-            settings,
-        )
+        self._keys = keys
+        self._pepper = ring.derive(PEPPER_PURPOSE)
+        self._signing = signing
 
     async def handle(self, wire: DeskCallWire) -> DeskAnswerWire:
         """The answer to a call, or the refusal in its place; nothing is raised."""
@@ -135,7 +129,8 @@ class Desk:
         """What comes of a call. Raises `Refused`."""
         opened = _OPEN.get(call.operation)
         if opened is not None:
-            return _answer(await opened.run(self._doors, decode(opened.arguments, call.arguments)))
+            doors = self._doors(Witnessed(self._store, _circumstances(call)))
+            return _answer(await opened.run(doors, decode(opened.arguments, call.arguments)))
         operation = OPERATIONS.get(call.operation)
         if operation is None:
             raise NotFound(Refusal.ROUTE_NOT_FOUND, "There is no such operation.")
@@ -169,6 +164,16 @@ class Desk:
         answer = await self._once.run(actor, key, request, change)
         etag, body = msgspec.json.decode(answer.body, type=tuple[str | None, str])
         return DeskAnswer(body.encode(), etag)
+
+    def _doors(self, store: Store) -> Doors:
+        """The open operations over a store that is watched: their events say where from, too."""
+        login = Login(store, self._passwords, self._clock)
+        grants = Grants(
+            store, self._keys, self._signing, login, self._pepper, self._settings, self._clock
+        )
+        return Doors(
+            store, grants, self._signing, self._services(store), self._passwords, self._settings
+        )
 
     def _services(self, store: Store) -> Services:
         return Services(store, self._ring, self._settings, self._clock, self._tiers)

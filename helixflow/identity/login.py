@@ -12,7 +12,7 @@ from helixflow.clock import Clock
 from helixflow.crypto.passwords import PASSWORD_LENGTH_MAX, Passwords
 from helixflow.crypto.secret import Secret
 from helixflow.errors import Refusal, Unauthenticated
-from helixflow.identity.events import Event, EventName
+from helixflow.identity.events import Event, EventName, changes
 from helixflow.identity.ports import Store, Unit
 from helixflow.identity.records import User
 from helixflow.ids import OrganizationId
@@ -76,9 +76,19 @@ class Login:
         noted = replace(user, failures=0, locked_until=None) if right else failed(user, now)
         await unit.users.put(noted)
         if noted.failures == FREE_FAILURES:
-            event = Event(EventName.USER_LOCK, user.organization, None, user.id, user.id, now)
-            unit.record(event)
+            unit.record(_locked(user, noted, now))
         return noted
+
+
+def _locked(before: User, after: User, now: float) -> Event:
+    told = changes(_lock_of(before), _lock_of(after))
+    return Event(EventName.USER_LOCK, after.organization, None, after.id, after.id, now, told)
+
+
+def _lock_of(user: User) -> dict[str, object]:
+    """What a lock changes of a user, in whole seconds."""
+    until = user.locked_until
+    return {"failures": user.failures, "locked_until": None if until is None else int(until)}
 
 
 async def _by_email(unit: Unit, organization: OrganizationId, email: str) -> User | None:

@@ -10,12 +10,8 @@ from typing import TypeAlias
 from helixflow.clock import Clock
 from helixflow.errors import Conflict, InvalidRequest, Refusal
 from helixflow.identity import inputs
-from helixflow.identity.cedar import (
-    POLICIES_MAX,
-    SOURCES_LENGTH_MAX,
-    CompiledPolicies,
-    check_source,
-)
+from helixflow.identity.cedar import CompiledPolicies
+from helixflow.identity.cedar_schema import POLICIES_MAX, SOURCES_LENGTH_MAX, check_source
 from helixflow.identity.events import Actor, Event, EventName
 from helixflow.identity.ports import AlreadyThere, Page, Store, Unit
 from helixflow.identity.projects import project_of, require_match

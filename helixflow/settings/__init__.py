@@ -110,7 +110,7 @@ class TokenSettings(Branch):
     refresh_s: float = Field(default=30 * 86_400.0, gt=0)
     leeway_s: float = Field(default=30.0, ge=0)
     signing_key_s: float = Field(default=30 * 86_400.0, gt=0)
-    signing_ahead_s: float = Field(default=600.0, ge=0)
+    signing_ahead_s: float = Field(default=600.0, ge=300.0)  # what is published is kept so long
 
 
 RoleName: TypeAlias = Literal["admin", "auditor", "developer", "owner", "viewer"]

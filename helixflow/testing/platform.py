@@ -30,6 +30,7 @@ from helixflow.engine.replica import ModelReplica
 from helixflow.gateway.http.app import build_app, build_face
 from helixflow.gateway.http.shield import Shield
 from helixflow.gateway.pipeline import Pipeline
+from helixflow.gateway.published import Published
 from helixflow.identity.api_keys import ApiKeys, KeyWish
 from helixflow.identity.authenticator import Authenticator
 from helixflow.identity.events import Actor
@@ -75,6 +76,7 @@ T = TypeVar("T")
 MODEL = "echo-1"
 PASSWORD = "correct horse battery staple"  # noqa: S105 (of people that exist in a test alone)
 _CALL_S = 10.0
+_PUBLISHED = ("/.well-known/jwks.json", "/.well-known/openid-configuration")
 _CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
@@ -169,9 +171,10 @@ class Platform:
             *self.audit.desk.operations(),
         )  # fmt: skip
         records = WiredDesk(RecordsDesk(operations, telemetry.hub))
-        self.routes = build_app(self.pipeline, auth, records).routes
+        self.published = Published(auth, self.authenticator, clock)
+        self.routes = build_app(self.pipeline, self.published, records).routes
         face = build_face(
-            self.pipeline, settings.http, settings.gateway, SystemClock(), auth, records
+            self.pipeline, settings.http, settings.gateway, SystemClock(), self.published, records
         )
         self.app = Shield(face, settings.http.body_bytes_max)
 
@@ -267,6 +270,8 @@ class Platform:
         The Ingress learns of every change first, as it does within `revision_poll_s`.
         """
         await self.authenticator.poll_revision()
+        if path in _PUBLISHED:
+            await self.published.poll()
         data = b"" if body is None else body if isinstance(body, bytes) else _json(body)
         sent = {"content-type": "application/json"} if body is not None else {}
         if form is not None:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from helixflow.cli.main import app
 from helixflow.storage.migrate import revisions
-from helixflow.storage.schema import IDENTITY, TELEMETRY
+from helixflow.storage.schema import IDENTITY, PERSONS, TELEMETRY
 
 Run = Callable[..., Result]
 
@@ -26,17 +26,19 @@ def run(tmp_path: Path) -> Run:
     )
 
 
-def test_both_schemas_go_forward_and_one_back(run: Run) -> None:
+def test_all_schemas_go_forward_and_one_back(run: Run) -> None:
     head, *_, first = revisions(IDENTITY)
-    newest = revisions(TELEMETRY)[0]
-    assert run("current").stdout.count("database is empty") == 2
+    newest, keys = revisions(TELEMETRY)[0], revisions(PERSONS)[0]
+    assert run("current").stdout.count("database is empty") == 3
     assert run("upgrade").stdout.splitlines() == [
         f"identity: the schema is at {head}",
         f"telemetry: the schema is at {newest}",
+        f"persons: the schema is at {keys}",
     ]
     assert json.loads(run("current", "--json").stdout) == {
         "identity": {"current": head, "head": head},
         "telemetry": {"current": newest, "head": newest},
+        "persons": {"current": keys, "head": keys},
     }
     back = run("downgrade", first, "--database", "identity", "--yes")
     assert back.stdout == f"identity: the schema is at {first}\n"
@@ -46,15 +48,17 @@ def test_both_schemas_go_forward_and_one_back(run: Run) -> None:
     assert run("current").stdout.splitlines() == [
         f"identity: {head} (the newest)",
         f"telemetry: base: the database is empty (the newest is {newest})",
+        f"persons: {keys} (the newest)",
     ]
 
 
 def test_schemas_are_checked(run: Run, tmp_path: Path) -> None:
     behind = run("check")
     assert behind.exit_code == 1
-    assert behind.stderr.count("helixflow db upgrade") == 2
+    assert behind.stderr.count("helixflow db upgrade") == 3
     run("upgrade")
-    assert run("check").stdout.count("as it should be") == 2
+    assert (tmp_path / "home" / "telemetry-persons.db").exists()
+    assert run("check").stdout.count("as it should be") == 3
     with sqlite3.connect(tmp_path / "home" / "telemetry.db") as connection:
         connection.execute("CREATE TABLE stray (id INTEGER)")
     drifted = run("check", "--json")
@@ -72,10 +76,10 @@ def test_schemas_are_checked(run: Run, tmp_path: Path) -> None:
 def test_going_back_is_asked_about_and_names_its_database(run: Run) -> None:
     run("upgrade")
     assert run("downgrade", "base", "-d", "identity", input="n\n").exit_code == 1
-    assert run("current").stdout.count("(the newest)") == 2
+    assert run("current").stdout.count("(the newest)") == 3
     unnamed = run("downgrade", "base", "--yes")
     assert unnamed.exit_code == 2
-    assert "--database telemetry" in unnamed.stderr
+    assert "--database persons" in unnamed.stderr
 
 
 def test_an_unknown_revision_is_refused_with_those_that_are_known(run: Run) -> None:

@@ -85,6 +85,15 @@ def test_an_access_token_infers_with_the_openai_client(stack: Stack, admin: http
     assert kids
 
 
+def test_a_fresh_signing_key_is_published_within_a_second(
+    stack: Stack, admin: httpx.Client
+) -> None:
+    fresh = made(admin.post("/signing_keys/rotate"))["id"]
+    begun = time.monotonic()
+    while fresh not in httpx.get(f"{stack.url}/.well-known/jwks.json", timeout=30).text:
+        assert time.monotonic() - begun < EFFECTIVE_S
+
+
 def test_a_policy_is_in_force_within_a_second_and_gone_as_fast(
     stack: Stack, admin: httpx.Client
 ) -> None:

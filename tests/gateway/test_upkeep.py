@@ -11,6 +11,7 @@ from helixflow.errors import Refusal, Unavailable
 from helixflow.gateway.upkeep import (
     follow_identity,
     follow_news,
+    follow_published,
     follow_registry,
     report_uses,
 )
@@ -146,6 +147,31 @@ async def test_each_revision_that_is_pushed_is_learnt_and_the_next_one_waited_fo
         assert await news.asked.get() == (4, 7.0)
         news.answers.put_nowait(4)
         assert await news.asked.get() == (4, 7.0)
+
+
+class Copy:
+    """`Kept` that counts; raises what is in `failures` first."""
+
+    def __init__(self, failures: list[Exception]) -> None:
+        self.failures = failures
+        self.polls: asyncio.Queue[None] = asyncio.Queue()
+
+    async def poll(self) -> None:
+        self.polls.put_nowait(None)
+        if self.failures:
+            raise self.failures.pop(0)
+
+
+async def test_what_is_published_is_looked_after_while_auth_comes_and_goes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    kept = Copy([AWAY])
+    with caplog.at_level(logging.INFO):
+        async with running(follow_published(kept, retry_s=0.0)):
+            for _ in range(2):
+                await soon(kept.polls.get())
+            await asyncio.sleep(0)
+    assert caplog.messages[-1] == "Auth answers again"
 
 
 class Notes:

@@ -7,13 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helixflow.errors import InvalidRequest
-from helixflow.identity.cedar import (
-    Circumstances,
-    CompiledPolicies,
-    Judgement,
-    Target,
-    check_source,
-)
+from helixflow.identity.cedar import Circumstances, CompiledPolicies, Judgement, Target
+from helixflow.identity.cedar_schema import check_source
 from helixflow.inference.principal import Principal
 from helixflow.testing.identity import some_principal
 

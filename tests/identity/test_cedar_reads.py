@@ -7,7 +7,13 @@ import cedarpy
 import pytest
 
 from helixflow.identity.cedar import Circumstances, CompiledPolicies, Target
-from helixflow.identity.cedar_reads import ATTRIBUTES, PARTS, caller_attributes, context_parts
+from helixflow.identity.cedar_reads import (
+    ATTRIBUTES,
+    PARTS,
+    actions,
+    caller_attributes,
+    context_parts,
+)
 from helixflow.ids import KeyId, ProjectId
 from helixflow.testing.identity import some_principal
 
@@ -73,6 +79,34 @@ def test_a_scope_that_names_a_caller_reads_all_of_it(scope: str, read: tuple[str
 )
 def test_what_a_policy_reads_of_the_context_is_known(condition: str, parts: set[str]) -> None:
     assert context_parts(parsed("principal, action, resource", condition)) == parts
+
+
+@pytest.mark.parametrize(
+    ("scope", "named"),
+    [
+        ("action", None),
+        ('action == Action::"model:invoke"', {"model:invoke"}),
+        ('action in Action::"model:invoke"', {"model:invoke"}),
+        ('action in [Action::"model:invoke", Action::"key:read"]', {"model:invoke", "key:read"}),
+        ('action in [Action::"key:read", Action::"key:read"]', {"key:read"}),
+        ("action in []", set()),
+    ],
+)
+def test_what_actions_a_policy_is_about_is_known(scope: str, named: set[str] | None) -> None:
+    assert actions(parsed(f"principal, {scope}, resource")) == named
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        None,
+        {"op": "=="},
+        {"op": "in", "entities": 3},
+        {"op": "==", "entity": {"type": "Group", "id": "x"}},
+    ],
+)
+def test_a_scope_that_is_not_recognized_is_about_every_action(scope: object) -> None:
+    assert actions({"action": scope}) is None
 
 
 def test_a_decision_is_kept_for_all_callers_that_the_policies_cannot_tell_apart() -> None:

@@ -1,4 +1,4 @@
-"""The desk's operations on limits and on the organization, over real services on SQLite."""
+"""The desk's operations on limits and on the organization, over real services on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -22,6 +22,12 @@ TIERS = LimitsSettings.model_validate(
         "default_tier": "tin",
     }
 )
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_kind(request: pytest.FixtureRequest) -> str:
+    kind: str = request.param
+    return kind
 
 
 @pytest.fixture

@@ -5,13 +5,8 @@ from dataclasses import replace
 import pytest
 
 from helixflow.errors import Conflict, InvalidRequest, NotFound, PreconditionFailed
-from helixflow.identity.cedar import (
-    POLICIES_MAX,
-    SOURCE_LENGTH_MAX,
-    SOURCES_LENGTH_MAX,
-    Circumstances,
-    Target,
-)
+from helixflow.identity.cedar import Circumstances, Target
+from helixflow.identity.cedar_schema import POLICIES_MAX, SOURCE_LENGTH_MAX, SOURCES_LENGTH_MAX
 from helixflow.identity.events import Actor, EventName
 from helixflow.identity.policies import Policies
 from helixflow.identity.policy_texts import PolicyTexts

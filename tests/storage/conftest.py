@@ -1,88 +1,31 @@
-"""Databases for tests: SQLite files and a real PostgreSQL that starts with the first need."""
+"""Databases of both kinds for tests of what stands on them."""
 
 from __future__ import annotations
 
-import asyncio
-import itertools
-import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from helixflow.settings import StorageSettings
 from helixflow.storage.database import Database
-from helixflow.storage.schema import IDENTITY, PERSONS, SCHEMAS, TELEMETRY, Schema
-from helixflow.testing.postgres import PostgresServer, find_programs
-
-_numbers = itertools.count()
-_TEMPLATE = "migrated"
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    programs = find_programs()
-    if programs is None:
-        pytest.skip("no PostgreSQL on this machine")
-    with PostgresServer(programs, durable=False) as server:
-        yield server
-
-
-async def _execute(server: PostgresServer, statement: str) -> None:
-    engine = create_async_engine(server.url(), isolation_level="AUTOCOMMIT")
-    async with engine.connect() as connection:
-        await connection.execute(text(statement))
-    await engine.dispose()
-
-
-async def _migrate(settings: StorageSettings, home: Path) -> None:
-    """All schemas, one after the other, in one database."""
-    for schema in SCHEMAS.values():
-        database = Database.open(settings, home, schema)
-        await database.upgrade()
-        await database.close()
-
-
-@pytest.fixture(scope="session")
-def migrated_postgres(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> str:
-    asyncio.run(_execute(postgres, f"CREATE DATABASE {_TEMPLATE}"))
-    settings = StorageSettings(url=postgres.url(_TEMPLATE))
-    asyncio.run(_migrate(settings, tmp_path_factory.mktemp("home")))
-    return _TEMPLATE
-
-
-@pytest.fixture(scope="session")
-def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("template")
-    asyncio.run(_migrate(StorageSettings(url="sqlite:///template.db"), home))
-    return home / "template.db"
-
-
-def _postgres_url(postgres: PostgresServer, template: str) -> str:
-    name = f"test_{next(_numbers)}"
-    asyncio.run(_execute(postgres, f"CREATE DATABASE {name} TEMPLATE {template}"))
-    return postgres.url(name)
+from helixflow.storage.schema import IDENTITY, PERSONS, TELEMETRY, Schema
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def migrated_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a migrated and empty database of each kind."""
-    if request.param == "sqlite":
-        path = tmp_path / "test.db"
-        shutil.copyfile(request.getfixturevalue("migrated_sqlite"), path)
-        return f"sqlite:///{path}"
-    template = request.getfixturevalue("migrated_postgres")
-    return _postgres_url(request.getfixturevalue("postgres"), template)
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """Everything here holds on both."""
+    kind: str = request.param
+    return kind
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a database of each kind without any table."""
-    if request.param == "sqlite":
+@pytest.fixture
+def empty_url(request: pytest.FixtureRequest, database_kind: str, tmp_path: Path) -> str:
+    """The URL of a database of this kind without any table."""
+    if database_kind == "sqlite":
         return f"sqlite:///{tmp_path / 'empty.db'}"
-    return _postgres_url(request.getfixturevalue("postgres"), "template0")
+    make: Callable[[str], str] = request.getfixturevalue("new_postgres")
+    return make("template0")
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ class Tried:
 
 def read_policy(file: Path) -> str:
     """A policy's text, checked as the platform checks it. Raises `CommandFailed` with the fault."""
-    from helixflow.identity.cedar import check_source
+    from helixflow.identity.cedar_schema import check_source
 
     try:
         source = file.read_text(encoding="utf-8")

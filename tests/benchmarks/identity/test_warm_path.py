@@ -7,6 +7,7 @@ from benchmarks.identity.warm_path import (
     NO_CONTEXT,
     NO_POLICY,
     SECOND_AND_ADDRESS,
+    SECOND_OF_ADDRESS,
     Callers,
     PacedClock,
     WarmIngress,
@@ -14,16 +15,20 @@ from benchmarks.identity.warm_path import (
     nothing,
 )
 from helixflow.errors import Forbidden
-from helixflow.identity.cedar import check_source
+from helixflow.identity.cedar_schema import check_source
 
 
-@pytest.mark.parametrize("policies", [NO_CONTEXT, HOUR_AND_ADDRESS, SECOND_AND_ADDRESS])
+@pytest.mark.parametrize(
+    "policies", [NO_CONTEXT, HOUR_AND_ADDRESS, SECOND_AND_ADDRESS, SECOND_OF_ADDRESS]
+)
 def test_the_measured_policies_are_valid(policies: dict[str, str]) -> None:
     for source in policies.values():
         check_source(source)
 
 
-@pytest.mark.parametrize("policies", [NO_POLICY, NO_CONTEXT, HOUR_AND_ADDRESS, SECOND_AND_ADDRESS])
+@pytest.mark.parametrize(
+    "policies", [NO_POLICY, NO_CONTEXT, HOUR_AND_ADDRESS, SECOND_AND_ADDRESS, SECOND_OF_ADDRESS]
+)
 async def test_every_caller_is_admitted_once_it_is_warm(policies: dict[str, str]) -> None:
     callers = Callers(3, policies)
     ingress = WarmIngress(callers, PacedClock())

@@ -30,7 +30,14 @@ def test_a_scenario_describes_itself(name: str) -> None:
 
 def test_a_group_stands_for_its_scenarios_and_nothing_for_the_usual_ones() -> None:
     assert chosen(["identity", "start"]) == [*GROUPS["identity"], "start"]
-    assert not set(chosen(None)) & set(GROUPS["identity"])
+    assert set(GROUPS["identity"]) < set(chosen(None))
+    assert "start" not in chosen(None)
+
+
+def test_identity_is_measured_at_length_in_a_full_run_alone() -> None:
+    for name, quick, full in (("identity_cpu", 3, 3), ("identity_revocation", 1, 3)):
+        described = [SCENARIOS[name](depth) for depth in (QUICK, FULL)]
+        assert [(each.visits, each.rounds) for each in described] == [(1, quick), (1, full)]
 
 
 def test_a_million_keys_are_looked_up_in_a_full_run_alone() -> None:

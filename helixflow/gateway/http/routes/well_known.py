@@ -1,4 +1,7 @@
-"""What verifies access tokens and where they are granted. Open routes."""
+"""What verifies access tokens and where they are granted. Open routes.
+
+Failure behavior: an Ingress answers from its copy (gateway/published.py), so Auth may be away.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,9 @@ from helixflow.gateway.http.visitor import Reading, response_of
 from helixflow.gateway.ports import Desk
 
 _KEEP = "public, max-age=300"
-"""Less than a fresh signing key is published before it signs (`signing_ahead_s`)."""
+"""No longer than a fresh signing key is published before it signs (`signing_ahead_s`, which is at
+least as long). Who meets an unknown `kid` after a rotation on demand asks again (OpenID Connect
+Core 1.0, 10.1.1)."""
 _REFUSALS = refusals(Refusal.AUTH_UNAVAILABLE, Refusal.INTERNAL_ERROR)
 
 
