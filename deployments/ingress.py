@@ -26,6 +26,7 @@ from helixflow.gateway.denials import Denials
 from helixflow.gateway.http.app import build_face
 from helixflow.gateway.local import LocalFace, ModelsWire
 from helixflow.gateway.pipeline import Pipeline
+from helixflow.gateway.tracing import Tracing
 from helixflow.gateway.upkeep import (
     follow_identity,
     follow_news,
@@ -93,6 +94,7 @@ class Ingress:
             clock=clock,
             signals=signals,
             denials=Denials(signals, clock, self._failures),
+            tracing=Tracing(telemetry.traces, clock),
             holder=holder,
         )
         self._clock = clock

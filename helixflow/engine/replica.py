@@ -21,11 +21,13 @@ from helixflow.engine.ports import Engine, Progress
 from helixflow.engine.step_timer import StepTimer
 from helixflow.errors import Refusal, Refused
 from helixflow.ids import RequestId
+from helixflow.inference.bearings import take_bearings
 from helixflow.inference.facts import OK
 from helixflow.inference.frame import Frame, FrameWire, Sidecar
 from helixflow.inference.load import Load
 from helixflow.inference.model_spec import ModelSpec
 from helixflow.inference.request import EngineRequest, EngineRequestWire
+from helixflow.inference.trace import TraceContext
 from helixflow.inference.usage import Usage
 from helixflow.signals import Metric, NullSignals, Signals
 
@@ -94,7 +96,10 @@ class ModelReplica:
         usage = Usage()
         course = Course(self._clock)
         try:
-            async with aclosing(self._generate(EngineRequest.from_wire(wire), course)) as frames:
+            request = EngineRequest.from_wire(wire)
+            course.operation, course.trace = request.operation.value, request.trace
+            take_bearings(request.request_id, TraceContext.of(request.trace))
+            async with aclosing(self._generate(request, course)) as frames:
                 async for frame in frames:
                     course.give()
                     if frame.sidecar is None:

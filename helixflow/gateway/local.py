@@ -18,6 +18,7 @@ from helixflow.ids import mint_request_id
 from helixflow.inference.deadline import Deadline
 from helixflow.inference.frame import Frame, FrameWire, Sidecar
 from helixflow.inference.request import Call, CallWire, Operation
+from helixflow.inference.trace import TraceContext
 from helixflow.settings import GatewaySettings
 
 CardWire: TypeAlias = tuple[str, int, str, str, str]
@@ -61,7 +62,7 @@ class LocalFace:
         return (tuple(_card_wire(card) for card in self._pipeline.models(principal, _SOURCE)), None)
 
     def _call(self, wire: CallWire) -> Call:
-        _, operation, body, credential, timeout_s = wire
+        _, operation, body, credential, timeout_s = wire[:5]
         if len(body) > self._body_bytes_max:
             raise TooLarge(
                 Refusal.BODY_TOO_LARGE, f"The body is over {self._body_bytes_max} bytes."
@@ -76,6 +77,8 @@ class LocalFace:
             request_id=mint_request_id(),
             deadline=Deadline.after(self._clock.monotonic(), limit_s),
             source=_SOURCE,
+            trace=TraceContext.of(wire[5], wire[6]) if len(wire) > 5 else None,
+            door="handle",
         )
 
 
