@@ -65,7 +65,8 @@ class Ingress:
         limiter: DeploymentHandle[Any],
         tree: dict[str, Any],
     ) -> None:
-        configure_logging(tree["telemetry"]["log_level"])
+        logs = tree["telemetry"]
+        configure_logging(logs["log_level"], log_requests=logs["log_requests"])
         clock = SystemClock()
         self._recorder = signals = start_recorder(tree, "ingress", clock)
         self._gateway = GatewaySettings(**tree["gateway"])

@@ -8,6 +8,7 @@ up (cancellation, `aclose`) or a deadline that passes aborts the generation and 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
@@ -32,6 +33,7 @@ from helixflow.inference.usage import Usage
 from helixflow.signals import Metric, NullSignals, Signals
 
 _log = structlog.get_logger(__name__)
+_requests = logging.getLogger("helixflow.requests")
 
 
 class ModelReplica:
@@ -162,6 +164,9 @@ class ModelReplica:
             finish_reason = side.finish_reason
             if side.refused is not None:
                 course.outcome = side.refused.reason.value
+        if _requests.isEnabledFor(logging.INFO):
+            said = {"model": self._spec.name, "outcome": course.outcome, "replica": self._name}
+            _requests.info("request generated", extra=said)
         self._signals.gauge(Metric.KV_CACHE_USAGE, self._engine.load().kv_used, (model,))
         pace_s = course.pace_s(usage.completion_tokens)
         if pace_s is not None:

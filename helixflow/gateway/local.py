@@ -15,6 +15,7 @@ from helixflow.clock import Clock
 from helixflow.errors import InvalidRequest, Refusal, Refused, TooLarge
 from helixflow.gateway.pipeline import ModelCard, Pipeline
 from helixflow.ids import mint_request_id
+from helixflow.inference.bearings import take_bearings
 from helixflow.inference.deadline import Deadline
 from helixflow.inference.frame import Frame, FrameWire, Sidecar
 from helixflow.inference.request import Call, CallWire, Operation
@@ -44,7 +45,9 @@ class LocalFace:
     async def answer(self, wire: CallWire) -> AsyncGenerator[FrameWire, None]:
         """The frames of an answer: one for a whole body, several for a stream."""
         try:
-            async with self._pipeline.exchange(self._call(wire)) as exchange:
+            call = self._call(wire)
+            take_bearings(call.request_id, call.trace)
+            async with self._pipeline.exchange(call) as exchange:
                 yield Frame(exchange.first).to_wire()
                 async with aclosing(exchange.rest()) as rest:
                     async for data in rest:

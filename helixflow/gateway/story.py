@@ -7,6 +7,8 @@ process is (telemetry/recorder.py).
 
 from __future__ import annotations
 
+import logging
+
 from helixflow.clock import Clock
 from helixflow.gateway.tracing import Tracing
 from helixflow.inference.facts import Admitted, Ended
@@ -15,6 +17,8 @@ from helixflow.inference.quota import NANO_USD
 from helixflow.inference.request import Call
 from helixflow.inference.usage import Usage
 from helixflow.signals import Event, EventKind, Metric, Signals
+
+_requests = logging.getLogger("helixflow.requests")
 
 _LABELS = {
     stage: (("stage", stage),)
@@ -99,6 +103,9 @@ class Story:
         signals.observe(Metric.REQUEST_SECONDS, seconds, labels)
         for stage, took in self._stages.items():
             signals.observe(Metric.STAGE_SECONDS, took, _LABELS[stage])
+        if _requests.isEnabledFor(logging.INFO):
+            said = {"model": model, "outcome": outcome, "seconds": seconds, "door": self._call.door}
+            _requests.info("request ended", extra=said)
         if admitted is None and not (refused and self._tracing.may_tell()):
             return
         if admitted is not None and usage is not None:

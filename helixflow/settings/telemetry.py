@@ -142,9 +142,13 @@ class TracesSettings(Branch):
 
 
 class TelemetrySettings(Branch):
-    """Logs, and the flow of events and counts."""
+    """Logs, and the flow of events and counts.
+
+    `log_requests` gives each request a line at its end, in the Ingress and in the Model.
+    """
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_requests: bool = False
     storage: TelemetryStorageSettings = TelemetryStorageSettings()
     usage: UsageSettings = UsageSettings()
     audit: AuditSettings = AuditSettings()

@@ -2,7 +2,7 @@
 
 Failure behavior: the file is put in place in one step, without an fsync: what a machine's loss
 takes back is given to the sink again. A damaged file counts as none. The marks of sources that
-wrote nothing for longest go, when there are more than `_SOURCES_MAX`.
+wrote nothing for longest go, when there are more than `sources_max`.
 """
 
 from __future__ import annotations
@@ -11,15 +11,14 @@ from pathlib import Path
 
 import msgspec
 
-_SOURCES_MAX = 1000
-
 
 class MarksFile:
     """For one sink. Raises OSError where the folder cannot be made."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, sources_max: int = 1000) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._path = path
+        self._sources_max = sources_max
         self._marks = _read(path)
 
     def high_water(self, source: str) -> int:
@@ -30,7 +29,7 @@ class MarksFile:
         """Keep a source's number. Raises OSError; then the one before it stands."""
         marks = {name: mark for name, mark in self._marks.items() if name != source}
         marks[source] = last
-        while len(marks) > _SOURCES_MAX:
+        while len(marks) > self._sources_max:
             del marks[next(iter(marks))]
         unfinished = self._path.with_suffix(".unfinished")
         unfinished.touch(mode=0o600)

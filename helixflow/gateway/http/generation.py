@@ -26,7 +26,6 @@ from helixflow.gateway.http.note import RequestNote, note_of
 from helixflow.gateway.http.ports import Answer, Service
 from helixflow.inference.deadline import Deadline
 from helixflow.inference.request import Call, Operation
-from helixflow.inference.trace import TraceContext
 from helixflow.settings import GatewaySettings, HttpSettings
 
 HOT_ROUTES: Mapping[str, Operation] = MappingProxyType(
@@ -95,7 +94,7 @@ class Generation:
             deadline,
             source_of(scope),
             note.client_request_id,
-            TraceContext.within(scope["headers"]),
+            note.trace,
         )
 
     async def _refuse(self, reply: _Reply, refused: Refused, note: RequestNote) -> None:

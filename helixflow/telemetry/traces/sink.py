@@ -113,11 +113,12 @@ class TraceSink:
 
     async def close(self) -> None:
         """See `Closing.close`: what waits is tried once more."""
-        while self._queue and await self._send(self._next()):
-            pass
-        if self._queue:
-            self._count(_DROPPED, len(self._queue))
-            self._queue.clear()
+        while self._queue:
+            batch = self._next()
+            if not await self._send(batch):
+                self._count(_DROPPED, len(batch) + len(self._queue))
+                break
+        self._queue.clear()
         await asyncio.to_thread(self._exporter.close)
 
     async def _export_next(self) -> None:

@@ -9,7 +9,6 @@ from helixflow.inference.trace import own_span_id, own_trace_id
 from helixflow.inference.trace_facts import Personal, Traced
 from helixflow.inference.usage import Usage
 from helixflow.signals import Event, EventKind
-from helixflow.telemetry.traces.span import Span, span_id
 from helixflow.telemetry.traces.stages import Course, course_of
 
 from .strategies import CALLER, EVENTS, NOW, REQUEST, ended, generated
@@ -174,8 +173,3 @@ def test_facts_of_the_wrong_kind_are_refused() -> None:
     event = Event(EventKind.REQUEST_GENERATED, NOW, REQUEST, {"queue_s": "long"})
     with pytest.raises(ValueError):
         course_of(event, SOURCE, 1)
-
-
-def test_no_span_is_called_by_zeros() -> None:
-    assert isinstance(span_id("a", "b"), str)
-    assert Span("a", "server", "1", "2", "", 0, 0, {}).part == ("", "")
