@@ -28,6 +28,7 @@ from helixflow.gateway.local import LocalFace, ModelsWire
 from helixflow.gateway.pipeline import Pipeline
 from helixflow.gateway.published import Published
 from helixflow.gateway.sign_ins import SignIns
+from helixflow.gateway.tracing import Tracing
 from helixflow.gateway.upkeep import (
     follow_identity,
     follow_news,
@@ -67,7 +68,8 @@ class Ingress:
         limiter: DeploymentHandle[Any],
         tree: dict[str, Any],
     ) -> None:
-        configure_logging(tree["telemetry"]["log_level"])
+        logs = tree["telemetry"]
+        configure_logging(logs["log_level"], log_requests=logs["log_requests"])
         clock = SystemClock()
         self._recorder = signals = start_recorder(tree, "ingress", clock)
         self._gateway = GatewaySettings(**tree["gateway"])
@@ -98,6 +100,7 @@ class Ingress:
             clock=clock,
             signals=signals,
             denials=denials,
+            tracing=Tracing(telemetry.traces, clock),
             holder=holder,
         )
         self._clock = clock

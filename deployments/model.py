@@ -33,7 +33,8 @@ class Model:
     """The Serve shell around a `ModelReplica`."""
 
     async def __init__(self, spec: str, tree: dict[str, Any], app: str) -> None:  # type: ignore[misc]
-        configure_logging(tree["telemetry"]["log_level"])
+        logs = tree["telemetry"]
+        configure_logging(logs["log_level"], log_requests=logs["log_requests"])
         self._spec = ModelSpec.from_json(spec)
         self._router = lean(serve.get_deployment_handle(ROUTER, app_name=app))
         self._loop = asyncio.get_running_loop()

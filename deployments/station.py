@@ -9,14 +9,15 @@ from typing import Any
 
 from helixflow.clock import Clock
 from helixflow.crypto.key_source import load_master_key
-from helixflow.settings import TelemetrySettings
+from helixflow.settings import TelemetrySettings, TracesSettings
 from helixflow.storage.audit_stores import prepare_audit
 from helixflow.storage.database import Database
 from helixflow.storage.telemetry import prepare_telemetry
 from helixflow.telemetry.audit.build import build_audit
 from helixflow.telemetry.dead_letters import DeadLetters, letters_of
 from helixflow.telemetry.jsonl import JsonlSink
-from helixflow.telemetry.ports import Sink
+from helixflow.telemetry.marks_file import MarksFile
+from helixflow.telemetry.ports import MetricsIntake, Sink
 from helixflow.telemetry.prometheus import PrometheusRegistry, metrics_operations
 from helixflow.telemetry.station import Station
 from helixflow.telemetry.usage_desk import UsageDesk
@@ -39,6 +40,16 @@ async def build_station(tree: dict[str, Any], clock: Clock) -> Station:
         raise
 
 
+def _traces(home: Path, settings: TracesSettings, metrics: MetricsIntake) -> Sink:
+    # OpenTelemetry's exporters are half a second and 30 MB: not for those who want no traces.
+    from helixflow.telemetry.traces.otlp import OtlpExporter, read_headers
+    from helixflow.telemetry.traces.sink import TraceSink
+
+    headers = read_headers(home / settings.headers_file) if settings.headers_file else {}
+    marks = MarksFile(home / "traces" / "marks.json")
+    return TraceSink(OtlpExporter(settings, headers), marks, metrics, settings)
+
+
 async def _build(
     home: Path, settings: TelemetrySettings, clock: Clock, databases: list[Database]
 ) -> Station:
@@ -53,6 +64,8 @@ async def _build(
         folder = home / settings.jsonl.folder
         sinks.append(await asyncio.to_thread(JsonlSink, folder, settings.jsonl, clock))
     registry = PrometheusRegistry()
+    if settings.traces.enabled:
+        sinks.append(await asyncio.to_thread(_traces, home, settings.traces, registry))
     usage = UsageDesk(stores.usage_queries, settings.usage, clock)
     operations = (
         *usage.operations(), *audit.desk.operations(), *metrics_operations(registry),

@@ -6,7 +6,8 @@
     answer = client.chat(model="smollm2", messages=[{"role": "user", "content": "Hello"}])
     print(answer["choices"][0]["message"]["content"])
 
-Keyword arguments and answers are OpenAI's, as plain dictionaries. `chat` and `stream` block and
+Keyword arguments and answers are OpenAI's, as plain dictionaries; `traceparent` and `tracestate`
+put the request into a trace of the caller's (W3C Trace Context). `chat` and `stream` block and
 are for scripts; `achat` and `astream` are for async programs and Serve deployments.
 
 Failure behavior: a refusal raises the class of `helixflow.errors` that belongs to its reason, with
@@ -136,8 +137,11 @@ class Client:
             response.cancel()
 
     def _wire(self, operation: Operation, body: dict[str, Any]) -> CallWire:
+        parent, state = (str(body.pop(name, "")) for name in ("traceparent", "tracestate"))
         raw = json.dumps(body).encode()
-        return (CALL_VERSION, operation.value, raw, self._api_key, self._timeout_s)
+        return (
+            CALL_VERSION, operation.value, raw, self._api_key, self._timeout_s, parent, state,
+        )  # fmt: skip
 
 
 def _data(wire: Any) -> bytes:

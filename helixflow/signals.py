@@ -42,6 +42,7 @@ class Metric(StrEnum):
     SINK_FAILURES = "helixflow_sink_failures_total"
     SINK_LAG_SECONDS = "helixflow_sink_lag_seconds"
     SINK_QUEUE_EVENTS = "helixflow_sink_queue_events"
+    SPANS = "helixflow_spans_total"
     STAGE_SECONDS = "helixflow_stage_duration_seconds"
     TIME_TO_FIRST_TOKEN_SECONDS = "helixflow_time_to_first_token_seconds"  # noqa: S105 (of text)
     TOKENS = "helixflow_tokens_total"
@@ -64,6 +65,7 @@ class EventKind(StrEnum):
     REQUEST_ADMITTED = "request.admitted"
     REQUEST_ENDED = "request.ended"
     REQUEST_GENERATED = "request.generated"
+    REQUEST_REFUSED = "request.refused"
 
 
 @dataclass(frozen=True, slots=True)

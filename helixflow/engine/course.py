@@ -5,6 +5,7 @@ from __future__ import annotations
 from helixflow.clock import Clock
 from helixflow.ids import RequestId
 from helixflow.inference.facts import CANCELED, Generated
+from helixflow.inference.trace_facts import caller_facts
 from helixflow.inference.usage import Usage
 from helixflow.signals import Event, EventKind
 
@@ -14,9 +15,20 @@ class Course:
 
     Attributes:
         outcome: `ok`, a refusal's word, or `canceled` for whoever ended it before it was over.
+        operation: an `Operation`'s word.
+        trace: the `traceparent` of what it is a part of; empty where its request is a trace itself.
     """
 
-    __slots__ = ("_clock", "_first_at", "_frames", "_queue_s", "_started", "outcome")
+    __slots__ = (
+        "_clock",
+        "_first_at",
+        "_frames",
+        "_queue_s",
+        "_started",
+        "operation",
+        "outcome",
+        "trace",
+    )
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -25,6 +37,8 @@ class Course:
         self._first_at: float | None = None
         self._frames = 0
         self.outcome = CANCELED
+        self.operation = ""
+        self.trace = ""
 
     def begin(self) -> None:
         """It has its place at the engine."""
@@ -59,4 +73,7 @@ class Course:
             finish_reason,
         )
         kind = EventKind.REQUEST_GENERATED
-        return Event(kind, self._clock.now(), request_id, generated.facts())
+        facts = {**generated.facts(), "operation": self.operation}
+        if self.trace:
+            facts |= caller_facts(self.trace)
+        return Event(kind, self._clock.now(), request_id, facts)

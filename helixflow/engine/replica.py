@@ -8,6 +8,7 @@ up (cancellation, `aclose`) or a deadline that passes aborts the generation and 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
@@ -21,15 +22,18 @@ from helixflow.engine.ports import Engine, Progress
 from helixflow.engine.step_timer import StepTimer
 from helixflow.errors import Refusal, Refused
 from helixflow.ids import RequestId
+from helixflow.inference.bearings import take_bearings
 from helixflow.inference.facts import OK
 from helixflow.inference.frame import Frame, FrameWire, Sidecar
 from helixflow.inference.load import Load
 from helixflow.inference.model_spec import ModelSpec
 from helixflow.inference.request import EngineRequest, EngineRequestWire
+from helixflow.inference.trace import TraceContext
 from helixflow.inference.usage import Usage
 from helixflow.signals import Metric, NullSignals, Signals
 
 _log = structlog.get_logger(__name__)
+_requests = logging.getLogger("helixflow.requests")
 
 
 class ModelReplica:
@@ -94,7 +98,10 @@ class ModelReplica:
         usage = Usage()
         course = Course(self._clock)
         try:
-            async with aclosing(self._generate(EngineRequest.from_wire(wire), course)) as frames:
+            request = EngineRequest.from_wire(wire)
+            course.operation, course.trace = request.operation.value, request.trace
+            take_bearings(request.request_id, TraceContext.of(request.trace))
+            async with aclosing(self._generate(request, course)) as frames:
                 async for frame in frames:
                     course.give()
                     if frame.sidecar is None:
@@ -157,6 +164,9 @@ class ModelReplica:
             finish_reason = side.finish_reason
             if side.refused is not None:
                 course.outcome = side.refused.reason.value
+        if _requests.isEnabledFor(logging.INFO):
+            said = {"model": self._spec.name, "outcome": course.outcome, "replica": self._name}
+            _requests.info("request generated", extra=said)
         self._signals.gauge(Metric.KV_CACHE_USAGE, self._engine.load().kv_used, (model,))
         pace_s = course.pace_s(usage.completion_tokens)
         if pace_s is not None:

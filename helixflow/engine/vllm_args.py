@@ -46,7 +46,11 @@ def engine_environment(budget: Budget) -> dict[str, str]:
     return environment
 
 
-_DEFAULTS = {"GOMP_SPINCOUNT": "10000", "VLLM_LOGGING_LEVEL": "WARNING"}
+_DEFAULTS = {
+    "GOMP_SPINCOUNT": "10000",
+    "VLLM_LOGGING_LEVEL": "WARNING",
+    "VLLM_LOGGING_CONFIG_PATH": str(Path(__file__).with_name("vllm_logging.json")),
+}
 """Kept where they are set. The spin count bounds how long a thread that waits for others burns its
 core: unbounded, an engine on shared cores falls from 19 to 1 token/s when they are busy."""
 

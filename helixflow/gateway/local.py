@@ -15,9 +15,11 @@ from helixflow.clock import Clock
 from helixflow.errors import InvalidRequest, Refusal, Refused, TooLarge
 from helixflow.gateway.pipeline import ModelCard, Pipeline
 from helixflow.ids import mint_request_id
+from helixflow.inference.bearings import take_bearings
 from helixflow.inference.deadline import Deadline
 from helixflow.inference.frame import Frame, FrameWire, Sidecar
 from helixflow.inference.request import Call, CallWire, Operation
+from helixflow.inference.trace import TraceContext
 from helixflow.settings import GatewaySettings
 
 CardWire: TypeAlias = tuple[str, int, str, str, str]
@@ -43,7 +45,9 @@ class LocalFace:
     async def answer(self, wire: CallWire) -> AsyncGenerator[FrameWire, None]:
         """The frames of an answer: one for a whole body, several for a stream."""
         try:
-            async with self._pipeline.exchange(self._call(wire)) as exchange:
+            call = self._call(wire)
+            take_bearings(call.request_id, call.trace)
+            async with self._pipeline.exchange(call) as exchange:
                 yield Frame(exchange.first).to_wire()
                 async with aclosing(exchange.rest()) as rest:
                     async for data in rest:
@@ -61,7 +65,7 @@ class LocalFace:
         return (tuple(_card_wire(card) for card in self._pipeline.models(principal, _SOURCE)), None)
 
     def _call(self, wire: CallWire) -> Call:
-        _, operation, body, credential, timeout_s = wire
+        _, operation, body, credential, timeout_s = wire[:5]
         if len(body) > self._body_bytes_max:
             raise TooLarge(
                 Refusal.BODY_TOO_LARGE, f"The body is over {self._body_bytes_max} bytes."
@@ -76,6 +80,8 @@ class LocalFace:
             request_id=mint_request_id(),
             deadline=Deadline.after(self._clock.monotonic(), limit_s),
             source=_SOURCE,
+            trace=TraceContext.of(wire[5], wire[6]) if len(wire) > 5 else None,
+            door="handle",
         )
 
 

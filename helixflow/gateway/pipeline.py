@@ -30,6 +30,7 @@ from helixflow.gateway.body import check_bounds, parse
 from helixflow.gateway.denials import Denials
 from helixflow.gateway.ports import Authenticator, Dispatcher, Policies
 from helixflow.gateway.story import Story
+from helixflow.gateway.tracing import Tracing
 from helixflow.identity.cedar import Circumstances, CompiledPolicies, Target
 from helixflow.identity.last_used import LastUsed
 from helixflow.identity.permissions import Decision, Deny, Permission, decide
@@ -43,7 +44,7 @@ from helixflow.inference.usage import Usage
 from helixflow.limits.ports import Limiter, LimitView, Reservation
 from helixflow.routing.ports import ModelState
 from helixflow.routing.registry import Catalog, Entry
-from helixflow.settings import GatewaySettings
+from helixflow.settings import GatewaySettings, TracesSettings
 from helixflow.signals import Metric, Signals
 
 _TRIES = 3
@@ -86,6 +87,7 @@ class Pipeline:
         clock: Clock,
         signals: Signals,
         denials: Denials | None = None,
+        tracing: Tracing | None = None,
         holder: str = "",
     ) -> None:
         self.authenticator = authenticator
@@ -98,6 +100,7 @@ class Pipeline:
         self.clock = clock
         self.signals = signals
         self.denials = denials or Denials(signals, clock)
+        self.tracing = tracing or Tracing(TracesSettings(), clock)
         self.holder = holder
         self.ongoing = 0
 
@@ -246,7 +249,7 @@ class Exchange:
         self._call = call
         self._frames: AsyncGenerator[Frame, None] | None = None
         self._reservation: Reservation | None = None
-        self._story = Story(call.request_id, pipeline.signals, pipeline.clock)
+        self._story = Story(call, pipeline.signals, pipeline.clock, pipeline.tracing)
         remaining = call.deadline.remaining_s(self._story.started)
         first_token_s = self._first_token_s
         self._first_is_due = first_token_s < remaining
@@ -274,11 +277,17 @@ class Exchange:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._story.mark("rest")
         ended = await self._finish(error)
         self._pipeline.ongoing -= 1
         refused = isinstance(ended, Refused)
         self._story.end(
-            _outcome(ended), self.model, self.usage, self._finish_reason, refused=refused
+            _outcome(ended),
+            self.model,
+            self.usage,
+            self._finish_reason,
+            refused=refused,
+            stream=self.streaming,
         )
         if ended is not None and ended is not error:
             raise ended from None
@@ -302,7 +311,7 @@ class Exchange:
     def _note_completion(self) -> None:
         """Journal a whole answer before its last byte goes out."""
         if self.usage is not None:
-            self._story.complete(self.usage, self._finish_reason)
+            self._story.complete(self.model, self.usage, self._finish_reason, stream=self.streaming)
 
     async def _open(self) -> None:
         pipeline, call = self._pipeline, self._call
@@ -320,11 +329,12 @@ class Exchange:
         body = parse(call.operation, call.body)
         story.mark("parse")
         spec = pipeline.catalog.resolve(body.model, principal).spec
+        story.mark("resolve")
         if principal.policies:
             await pipeline.permit(principal, spec, call.source)
         check_bounds(body, spec)
         self.model, self.streaming = spec.name, body.stream
-        story.mark("resolve")
+        story.mark("authorize")
         limiter = pipeline.limiter
         reservation = limiter.try_reserve(principal, spec, body)
         if reservation is None:
@@ -359,6 +369,7 @@ class Exchange:
             service_class,
             reservation.tokens,
             body.choices,
+            "" if call.trace is None else call.trace.below(call.request_id).parent,
         )
         self.first = await self._first_bytes(request)
         story.begin_answer()

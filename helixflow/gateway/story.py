@@ -8,17 +8,31 @@ Where the last bytes cannot be delivered after all, another end says so; the lat
 
 from __future__ import annotations
 
+import logging
+
 from helixflow.clock import Clock
-from helixflow.ids import RequestId
+from helixflow.gateway.tracing import Tracing
 from helixflow.inference.facts import OK, Admitted, Ended
 from helixflow.inference.price import NanoPrice
 from helixflow.inference.quota import NANO_USD
+from helixflow.inference.request import Call
 from helixflow.inference.usage import Usage
 from helixflow.signals import Event, EventKind, Metric, Signals
 
+_requests = logging.getLogger("helixflow.requests")
+
 _LABELS = {
     stage: (("stage", stage),)
-    for stage in ("authenticate", "parse", "resolve", "reserve", "first_token", "rest")
+    for stage in (
+        "authenticate",
+        "parse",
+        "resolve",
+        "authorize",
+        "reserve",
+        "first_token",
+        "rest",
+        "settle",
+    )
 }
 
 
@@ -30,12 +44,13 @@ class Story:
     """
 
     __slots__ = (
-        "_admitted", "_clock", "_id", "_journaled", "_last", "_signals", "_stages", "_started",
-        "first_token_s",
+        "_admitted", "_call", "_clock", "_journaled", "_last", "_signals", "_stages", "_started",
+        "_tracing", "first_token_s",
     )  # fmt: skip
 
-    def __init__(self, request_id: RequestId, signals: Signals, clock: Clock) -> None:
-        self._id = request_id
+    def __init__(self, call: Call, signals: Signals, clock: Clock, tracing: Tracing) -> None:
+        self._call = call
+        self._tracing = tracing
         self._signals = signals
         self._clock = clock
         self._started = self._last = clock.monotonic()
@@ -65,20 +80,29 @@ class Story:
         self.mark("first_token")
         self.first_token_s = self._last - self._started
 
-    def complete(self, usage: Usage, finish_reason: str) -> None:
+    def complete(self, model: str, usage: Usage, finish_reason: str, *, stream: bool) -> None:
         """The whole answer is there; to be called before its last byte goes out."""
         rest = self._clock.monotonic() - self._last
-        self._journal(OK, usage, finish_reason, {**self._stages, "rest": rest})
+        self._journal(
+            OK, model, usage, finish_reason, {**self._stages, "rest": rest}, stream=stream
+        )
 
     def end(
-        self, outcome: str, model: str, usage: Usage | None, finish_reason: str, *, refused: bool
+        self,
+        outcome: str,
+        model: str,
+        usage: Usage | None,
+        finish_reason: str,
+        *,
+        refused: bool,
+        stream: bool,
     ) -> None:
         """The exchange is over, for the reason `outcome` (`ok`, `canceled`, a refusal's word).
 
         `model` is empty where none was found.
         """
         signals, admitted = self._signals, self._admitted
-        self.mark("rest")
+        self.mark("settle")
         seconds = self._last - self._started
         region = admitted.region if admitted is not None else ""
         labels = (("model", model), ("outcome", outcome))
@@ -88,12 +112,15 @@ class Story:
         signals.observe(Metric.REQUEST_SECONDS, seconds, labels)
         for stage, took in self._stages.items():
             signals.observe(Metric.STAGE_SECONDS, took, _LABELS[stage])
-        if admitted is None:
+        if _requests.isEnabledFor(logging.INFO):
+            said = {"model": model, "outcome": outcome, "seconds": seconds, "door": self._call.door}
+            _requests.info("request ended", extra=said)
+        if admitted is None and not (refused and self._tracing.may_tell()):
             return
-        if usage is not None:
+        if admitted is not None and usage is not None:
             self._charge(admitted.price, usage, model, region)
         if self._journaled != outcome:
-            self._journal(outcome, usage, finish_reason, self._stages)
+            self._journal(outcome, model, usage, finish_reason, self._stages, stream=stream)
 
     def _charge(self, price: NanoPrice, usage: Usage, model: str, region: str) -> None:
         cost = price.cost(usage).total
@@ -103,12 +130,22 @@ class Story:
             )
 
     def _journal(
-        self, outcome: str, usage: Usage | None, finish_reason: str, stages: dict[str, float]
+        self,
+        outcome: str,
+        model: str,
+        usage: Usage | None,
+        finish_reason: str,
+        stages: dict[str, float],
+        *,
+        stream: bool,
     ) -> None:
-        seconds = self._clock.monotonic() - self._started
+        seconds, admitted = self._clock.monotonic() - self._started, self._admitted
         ended = Ended(outcome, usage, seconds, self.first_token_s, finish_reason, stages)
-        self._record(EventKind.REQUEST_ENDED, ended.facts())
+        facts = ended.facts()
+        facts |= self._tracing.facts(self._call, admitted, model, stream, self._started)
+        kind = EventKind.REQUEST_REFUSED if admitted is None else EventKind.REQUEST_ENDED
+        self._record(kind, facts)
         self._journaled = outcome
 
     def _record(self, kind: EventKind, facts: dict[str, str | int | float | bool | None]) -> None:
-        self._signals.record(Event(kind, self._clock.now(), self._id, facts))
+        self._signals.record(Event(kind, self._clock.now(), self._call.request_id, facts))

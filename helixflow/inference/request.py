@@ -9,6 +9,7 @@ from typing import TypeAlias
 from helixflow.ids import RequestId
 from helixflow.inference.deadline import Deadline
 from helixflow.inference.quota import ServiceClass
+from helixflow.inference.trace import TraceContext
 
 
 class Operation(StrEnum):
@@ -18,11 +19,15 @@ class Operation(StrEnum):
     COMPLETION = "completions"
 
 
-CallWire: TypeAlias = tuple[int, str, bytes, str | None, float | None]
-"""`(version, operation, JSON body, credential, timeout_s)`: a call through a Python handle; a
-timeout of None is the platform's own deadline."""
+CallWire: TypeAlias = (
+    tuple[int, str, bytes, str | None, float | None]
+    | tuple[int, str, bytes, str | None, float | None, str, str]
+)
+"""`(version, operation, JSON body, credential, timeout_s, traceparent, tracestate)`: a call through
+a Python handle; a timeout of None is the platform's own deadline. The last two came with version
+2."""
 
-CALL_VERSION = 1
+CALL_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,8 @@ class Call:
         deadline: when the whole request must be over.
         source: the client's address as far as the face can vouch for it.
         client_request_id: what the client called it; a note, never an identity.
+        trace: the place in a trace that the client sent with it.
+        door: the face that it came in by: `http` or `handle`.
     """
 
     operation: Operation
@@ -46,6 +53,8 @@ class Call:
     deadline: Deadline
     source: str = ""
     client_request_id: str = ""
+    trace: TraceContext | None = None
+    door: str = "http"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +89,10 @@ class ParsedBody:
 
 
 EngineRequestWire: TypeAlias = tuple[
-    int, str, str, bytes, str, bool, str, float, str, float, str, int, int
+    int, str, str, bytes, str, bool, str, float, str, float, str, int, int, str
 ]
 
-_VERSION = 2
+_VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +113,8 @@ class EngineRequest:
         service_class: how urgent it is.
         tokens: the estimate of the tokens that it will take, the prompt included; 0 for unknown.
         choices: sequences that it generates at once, over all of its prompts.
+        trace: the `traceparent` of the Ingress's span; empty where the request is a trace of its
+            own (inference/trace.py).
     """
 
     request_id: RequestId
@@ -118,21 +129,22 @@ class EngineRequest:
     service_class: ServiceClass = ServiceClass.STANDARD
     tokens: int = 0
     choices: int = 1
+    trace: str = ""
 
     def to_wire(self) -> EngineRequestWire:
         return (
             _VERSION, self.request_id, self.operation.value, self.body, self.model, self.stream,
             self.tenant, self.timeout_s, self.holder, self.weight, self.service_class.value,
-            self.tokens, self.choices,
+            self.tokens, self.choices, self.trace,
         )  # fmt: skip
 
     @staticmethod
     def from_wire(wire: EngineRequestWire) -> EngineRequest:
         (
             _, request_id, operation, body, model, stream, tenant, timeout_s, holder, weight,
-            service_class, tokens, choices,
+            service_class, tokens, choices, trace,
         ) = wire  # fmt: skip
         return EngineRequest(
             RequestId(request_id), Operation(operation), body, model, stream, tenant, timeout_s,
-            holder, weight, ServiceClass(service_class), tokens, choices,
+            holder, weight, ServiceClass(service_class), tokens, choices, trace,
         )  # fmt: skip

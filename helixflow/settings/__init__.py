@@ -43,6 +43,7 @@ from helixflow.settings.telemetry import (
     ShippingSettings,
     TelemetrySettings,
     TelemetryStorageSettings,
+    TracesSettings,
     UsageSettings,
 )
 from helixflow.tiers import TierSettings
@@ -60,6 +61,7 @@ __all__ = [
     "IssuerSettings",
     "JournalSettings",
     "JsonlSettings",
+    "TracesSettings",
     "LimitsSettings",
     "ModelSettings",
     "PriceSettings",

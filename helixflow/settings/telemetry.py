@@ -107,10 +107,49 @@ class UsageSettings(Branch):
     results_max: int = Field(default=10_000, ge=1)
 
 
+class TracesSettings(Branch):
+    """Traces, exported by OTLP; without an endpoint there are none.
+
+    Kept are the share `sample_ratio` of requests, those whose caller keeps its own trace
+    (`follow_caller`), those that fail, and those that take `slow_s` or longer. `headers_file` holds
+    `name: value` lines for the receiver, read when the Telemetry actor starts; what is in it is a
+    secret.
+    """
+
+    endpoint: str = ""
+    protocol: Literal["http", "grpc"] = "http"
+    headers_file: str = ""
+    service: str = Field(default="helixflow", min_length=1)
+    sample_ratio: float = Field(default=0.0, ge=0, le=1)
+    follow_caller: bool = True
+    slow_s: float = Field(default=30.0, gt=0)
+    include_personal: bool = False
+    refusals_per_s: float = Field(default=10.0, gt=0)
+    joined_max: int = Field(default=4096, ge=1)
+    queue_spans_max: int = Field(default=16_384, ge=1)
+    batch_spans: int = Field(default=512, ge=1)
+    export_s: float = Field(default=10.0, gt=0)
+    tries_max: int = Field(default=5, ge=1)
+
+    @property
+    def enabled(self) -> bool:
+        return bool(self.endpoint)
+
+    @model_validator(mode="after")
+    def _address(self) -> TracesSettings:
+        if self.endpoint and not self.endpoint.startswith(("http://", "https://")):
+            raise ValueError("endpoint begins with http:// or https://, for gRPC as well")
+        return self
+
+
 class TelemetrySettings(Branch):
-    """Logs, and the flow of events and counts."""
+    """Logs, and the flow of events and counts.
+
+    `log_requests` gives each request a line at its end, in the Ingress and in the Model.
+    """
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_requests: bool = False
     storage: TelemetryStorageSettings = TelemetryStorageSettings()
     usage: UsageSettings = UsageSettings()
     audit: AuditSettings = AuditSettings()
@@ -118,3 +157,4 @@ class TelemetrySettings(Branch):
     shipping: ShippingSettings = ShippingSettings()
     hub: HubSettings = HubSettings()
     jsonl: JsonlSettings = JsonlSettings()
+    traces: TracesSettings = TracesSettings()

@@ -148,6 +148,7 @@ METRICS: Mapping[Metric, MetricInfo] = MappingProxyType(
             "From an event to its place in a sink.", "sink"
         ),
         Metric.SINK_QUEUE_EVENTS: _sum("Events that wait for a sink.", "sink"),
+        Metric.SPANS: _counter("Spans of kept traces by what became of them.", "outcome"),
         Metric.STAGE_SECONDS: _histogram(
             "One stage of a request's way through the Ingress.", "stage", buckets=STAGE_SECONDS
         ),

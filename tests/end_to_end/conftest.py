@@ -17,6 +17,8 @@ import openai
 import psutil
 import pytest
 
+from tests.telemetry.traces.receivers import Received, http_receiver
+
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = Path(__file__).with_name("stack.yaml")
 MODEL = "smollm2-135m-instruct"
@@ -83,7 +85,14 @@ def read_env(home: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def received() -> Iterator[Received]:
+    """A real receiver of traces, which the stack exports to."""
+    with http_receiver() as received:
+        yield received
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory, received: Received) -> Iterator[Stack]:
     if running := os.environ.get("HELIXFLOW_TEST_STACK"):
         # The home of a stack that was started by hand from stack.yaml: for quick rounds.
         home = Path(running)
@@ -92,6 +101,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     home, port = tmp_path_factory.mktemp("stack") / "home", free_port()
     # Converted models are kept in the checkout: converting takes longer than all else here.
     os.environ.setdefault("HELIXFLOW__ENGINE__MODELS_DIR", str(ROOT / ".helixflow" / "models"))
+    os.environ["HELIXFLOW__TELEMETRY__TRACES__ENDPOINT"] = received.endpoint
     done = run_cli(home, "up", "--config", str(CONFIG), "--port", str(port), timeout_s=300)
     try:
         if done.returncode != 0:

@@ -109,7 +109,10 @@ class TestAnswers:
             dict(labels).get("stage", metric): seconds
             for metric, seconds, labels in stage.signals.observed
         }
-        stages = {"authenticate", "parse", "resolve", "reserve", "first_token", "rest"}
+        stages = {
+            "authenticate", "parse", "resolve", "authorize", "reserve", "first_token", "rest",
+            "settle",
+        }  # fmt: skip
         assert observed.keys() == {Metric.REQUEST_SECONDS, *stages}
         assert min(observed.values()) >= 0
 

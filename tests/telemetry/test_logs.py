@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import contextvars
 import io
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from logging.handlers import MemoryHandler, RotatingFileHandler
 from math import inf, nan
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +18,11 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
+import helixflow.engine
 from helixflow.identity.keys import KeyKind, mint
+from helixflow.ids import RequestId
+from helixflow.inference.bearings import take_bearings
+from helixflow.inference.trace import TraceContext
 from helixflow.telemetry.logs import configure_logging, redact
 
 KEY = mint(KeyKind.PROJECT).secret.reveal()
@@ -39,6 +48,20 @@ class Logs:
     @property
     def last(self) -> dict[str, Any]:
         return self.lines[-1]
+
+
+@pytest.fixture
+def serves(tmp_path: Path) -> Iterator[Path]:
+    """Serve's logger as Serve leaves it: a buffer before a file, and text."""
+    logger, path = logging.getLogger("ray.serve"), tmp_path / "serve.log"
+    before, propagates = list(logger.handlers), logger.propagate
+    file = RotatingFileHandler(path)
+    buffer = MemoryHandler(100, target=file)
+    buffer.addFilter(lambda record: setattr(record, "replica", "r1") is None)
+    logger.handlers, logger.propagate = [buffer], False
+    yield path
+    logger.handlers, logger.propagate = before, propagates
+    file.close()
 
 
 @pytest.fixture
@@ -106,6 +129,74 @@ class TestLines:
         structlog.get_logger("ours").info("hello", value=loop)
         assert KEY not in logs.text
         assert '"..."' in logs.text
+
+
+REQUEST = "req_" + "0123456789abcdef" * 2
+CALLER = TraceContext("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", sampled=True)
+
+
+class TestRequests:
+    @staticmethod
+    def log(trace: TraceContext | None = None) -> None:
+        take_bearings(RequestId(REQUEST), trace)
+        std().info("hello", extra={"request_id": "another"})
+        structlog.get_logger("ours").info("hello")
+
+    def test_each_line_of_one_names_it_and_its_trace(self, logs: Logs) -> None:
+        contextvars.copy_context().run(self.log)
+        named = [(line["request_id"], line["trace_id"]) for line in logs.lines]
+        assert named == [(REQUEST, REQUEST[4:])] * 2
+
+    def test_the_trace_is_the_callers_where_there_is_one(self, logs: Logs) -> None:
+        contextvars.copy_context().run(self.log, CALLER)
+        assert {line["trace_id"] for line in logs.lines} == {CALLER.trace_id}
+
+    def test_a_line_from_outside_that_names_one_is_found_by_it_too(self, logs: Logs) -> None:
+        std().warning("the engine gave up chatcmpl-%s-0", REQUEST)
+        assert (logs.last["request_id"], logs.last["trace_id"]) == (REQUEST, REQUEST[4:])
+        std().warning("nothing of any")
+        assert "request_id" not in logs.last
+
+    @pytest.mark.parametrize("wanted", [True, False])
+    def test_their_ends_have_a_line_where_that_is_switched_on(
+        self, logs: Logs, wanted: bool
+    ) -> None:
+        configure_logging("INFO", logs.stream, log_requests=wanted)
+        requests = logging.getLogger("helixflow.requests")
+        requests.info("request ended", extra={"outcome": "ok"})
+        assert [line["outcome"] for line in logs.lines] == ["ok"] * wanted
+        assert requests.isEnabledFor(logging.INFO) is wanted
+
+
+class TestOthers:
+    def test_serves_own_file_gets_our_form_at_once(self, serves: Path, logs: Logs) -> None:
+        logger = logging.getLogger("ray.serve")
+        logger.warning("the key %s", KEY, extra={"route": "/v1"})
+        line = json.loads(serves.read_text())
+        assert (line["event"], line["level"]) == ("the key [redacted]", "warning")
+        assert (line["replica"], line["route"], line["logger"]) == ("r1", "/v1", "ray.serve")
+
+    def test_serves_own_file_outlives_vllms_configuring(self, serves: Path, logs: Logs) -> None:
+        logging.getLogger("ray.serve").handlers[0].close()
+        logging.getLogger("ray.serve").warning("still there")
+        assert json.loads(serves.read_text())["event"] == "still there"
+
+    def test_vllms_processes_write_lines_like_ours(self) -> None:
+        code = (
+            "import json, logging, logging.config, pathlib, sys\n"
+            "logging.config.dictConfig(json.loads(pathlib.Path(sys.argv[1]).read_text()))\n"
+            "logging.getLogger('vllm.v1').warning('gave up chatcmpl-%s', sys.argv[2])\n"
+            "logging.getLogger('vllm.v1').info('a detail')\n"
+        )
+        config = Path(helixflow.engine.__file__).with_name("vllm_logging.json")
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(config), REQUEST],
+            capture_output=True, text=True, timeout=60, check=True,
+        )  # fmt: skip
+        (line,) = done.stderr.splitlines()
+        told = json.loads(line)
+        assert (told["logger"], told["request_id"]) == ("vllm.v1", REQUEST)
+        assert done.stdout == ""
 
 
 class Opaque:

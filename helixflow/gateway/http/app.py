@@ -46,6 +46,7 @@ from helixflow.gateway.http.routes import (
     well_known,
 )
 from helixflow.gateway.ports import Desk
+from helixflow.inference.bearings import take_bearings
 from helixflow.settings import GatewaySettings, HttpSettings
 
 ROUTERS: tuple[Callable[[Service], APIRouter], ...] = (
@@ -128,6 +129,8 @@ class Face:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if kind == "http":
+            note = note_of(scope)
+            take_bearings(note.request_id, note.trace)
             operation = HOT_ROUTES.get(_path(scope))
             if operation is not None and scope["method"] == "POST":
                 await self._generation.answer(operation, scope, receive, send)

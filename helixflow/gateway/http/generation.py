@@ -94,6 +94,7 @@ class Generation:
             deadline,
             source_of(scope),
             note.client_request_id,
+            note.trace,
         )
 
     async def _refuse(self, reply: _Reply, refused: Refused, note: RequestNote) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from helixflow.errors import Refusal, Unauthenticated
 from helixflow.ids import RequestId, mint_request_id
 from helixflow.inference.principal import Principal
+from helixflow.inference.trace import TraceContext
 
 SCOPE_KEY = "helixflow"
 
@@ -20,32 +21,38 @@ class RequestNote:
         client_request_id: what the client called it; shown in logs, never used as an identity.
         abort: drops the client's connection at once, unsent bytes included; None where the server
             gives no way to do that.
+        trace: the place in a trace that the client sent.
         principal: the caller, once authenticated (set before a route of the closed ones runs).
     """
 
-    __slots__ = ("abort", "client_request_id", "principal", "request_id")
+    __slots__ = ("abort", "client_request_id", "principal", "request_id", "trace")
 
     def __init__(
         self,
         request_id: RequestId,
         client_request_id: str = "",
         abort: Callable[[], object] | None = None,
+        trace: TraceContext | None = None,
     ) -> None:
         self.request_id = request_id
         self.client_request_id = client_request_id
         self.abort = abort
+        self.trace = trace
         self.principal: Principal | None = None
 
-    def __reduce__(self) -> tuple[type[RequestNote], tuple[RequestId, str]]:
+    def __reduce__(
+        self,
+    ) -> tuple[type[RequestNote], tuple[RequestId, str, None, TraceContext | None]]:
         """Serve's own proxy pickles scopes; a connection stays where it is."""
-        return (RequestNote, (self.request_id, self.client_request_id))
+        return (RequestNote, (self.request_id, self.client_request_id, None, self.trace))
 
 
 def note_of(scope: Any) -> RequestNote:
     """The note of an ASGI scope; where no shield stands before the face, one is made."""
     note = scope.get(SCOPE_KEY)
     if not isinstance(note, RequestNote):
-        note = scope[SCOPE_KEY] = RequestNote(mint_request_id())
+        trace = TraceContext.within(scope.get("headers", ()))
+        note = scope[SCOPE_KEY] = RequestNote(mint_request_id(), trace=trace)
     return note
 
 

@@ -33,6 +33,8 @@ from helixflow.errors import Overloaded, Refusal, Refused, TooLarge
 from helixflow.gateway.http.errors import answer_of
 from helixflow.gateway.http.note import SCOPE_KEY, RequestNote
 from helixflow.ids import mint_request_id
+from helixflow.inference.bearings import take_bearings
+from helixflow.inference.trace import TraceContext
 from helixflow.settings import HttpSettings
 
 BODY_BYTES_MAX_ENV = "HELIXFLOW_SHIELD_BODY_BYTES_MAX"
@@ -104,7 +106,9 @@ class Shield:
             await self._app(scope, receive, send)
             return
         length, client_id = self._strip(scope)
-        note = RequestNote(mint_request_id(), client_id, _abort_of(send))
+        trace = TraceContext.within(scope["headers"])
+        note = RequestNote(mint_request_id(), client_id, _abort_of(send), trace)
+        take_bearings(note.request_id, trace)
         request_id = note.request_id.encode()
         scope["headers"].append((b"x-request-id", request_id))
         scope[SCOPE_KEY] = note

@@ -1,0 +1,1 @@
+"""Traces: spans of kept requests, built from their events and exported by OTLP."""

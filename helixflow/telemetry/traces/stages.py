@@ -1,0 +1,230 @@
+"""From the events of a request to its spans. Pure: the same event gives the same spans.
+
+An Ingress's event gives the span of the request and one per stage; a Model's gives the generation,
+with its time in the queue, before the first token and after it. Names and attributes are those of
+OpenTelemetry's HTTP and GenAI conventions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from helixflow.errors import DeadlineExceeded, Overloaded, Refused, Unavailable
+from helixflow.ids import RequestId
+from helixflow.inference.facts import CANCELED, OK, Ended, Generated
+from helixflow.inference.request import Operation
+from helixflow.inference.trace import TraceContext, own_span_id, own_trace_id
+from helixflow.inference.trace_facts import Traced, caller_of
+from helixflow.inference.usage import Usage
+from helixflow.signals import Event, EventKind
+from helixflow.telemetry.traces.span import INTERNAL, SERVER, Attribute, Span, span_id
+
+INGRESS_KINDS = frozenset({EventKind.REQUEST_ENDED, EventKind.REQUEST_REFUSED})
+
+_OPERATIONS = {Operation.CHAT.value: "chat", Operation.COMPLETION.value: "text_completion"}
+_PROVIDER = "helixflow"
+_FIRST, _REST = "first_token", "rest"
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """A request's way through one process, as an event tells it.
+
+    Attributes:
+        request_id: whose.
+        caller: the place in a trace that it was given, or None.
+        failed: whether it was refused or broke off; a client that hung up is no failure.
+        seconds: from its arrival in the process to its end.
+        spans: what a trace shows of it.
+    """
+
+    request_id: RequestId
+    caller: TraceContext | None
+    failed: bool
+    seconds: float
+    spans: tuple[Span, ...]
+
+
+def course_of(event: Event, source: str, number: int) -> Course | None:
+    """What an event tells for a trace; None for one that tells nothing.
+
+    `source` and `number` say which event it is. Raises ValueError where its facts are not such.
+    """
+    if event.kind in INGRESS_KINDS:
+        return _ingress(event, source)
+    if event.kind is EventKind.REQUEST_GENERATED:
+        return _model(event, source, number)
+    return None
+
+
+def _ingress(event: Event, source: str) -> Course:
+    ended, traced, request_id = (
+        Ended.read(event.facts),
+        Traced.read(event.facts),
+        RequestId(event.id),
+    )
+    trace_id, parent_id, state = _place(request_id, traced.caller)
+    root_id = own_span_id(request_id)
+    begun = event.at - ended.duration_s - traced.receive_s
+    part = ("ingress", source)
+    root = Span(
+        _root_name(traced), SERVER, trace_id, root_id, parent_id, begun, event.at,
+        _root_attributes(request_id, traced, ended), traced.caller is not None,
+        _fault(ended.outcome), state, part,
+    )  # fmt: skip
+    stages: list[Span] = []
+    at = begun
+    answered = _FIRST in ended.stages
+    for stage, seconds in (("receive", traced.receive_s), *ended.stages.items()):
+        name = stage
+        if stage == _REST:
+            name = "stream" if answered else "unfinished"
+        until = min(at + seconds, event.at)
+        stages.append(
+            Span(
+                name,
+                INTERNAL,
+                trace_id,
+                span_id(request_id, stage),
+                root_id,
+                at,
+                until,
+                {},
+                state=state,
+                part=part,
+            )
+        )
+        at = until
+    return Course(
+        request_id, traced.caller, _failed(ended.outcome), ended.duration_s, (root, *stages)
+    )
+
+
+def _model(event: Event, source: str, number: int) -> Course:
+    told, caller, request_id = (
+        Generated.read(event.facts),
+        caller_of(event.facts),
+        RequestId(event.id),
+    )
+    # The caller of a Model is the Ingress: its own span is what this is a part of.
+    trace_id = own_trace_id(request_id) if caller is None else caller.trace_id
+    own_id = span_id(request_id, source, str(number))
+    begun = event.at - told.duration_s
+    attributes: dict[str, Attribute] = {
+        "gen_ai.operation.name": _operation(event),
+        "gen_ai.provider.name": _PROVIDER,
+        "gen_ai.request.model": told.model,
+        "gen_ai.response.model": told.model,
+        "helixflow.request.id": request_id,
+        "helixflow.replica": told.replica,
+        **_usage(told.usage),
+        **_end(told.outcome, told.finish_reason),
+    }
+    part = ("model", source)
+    whole = Span(
+        f"generate {told.model}", SERVER, trace_id, own_id, own_span_id(request_id), begun, event.at,
+        attributes, remote=True, error=_fault(told.outcome), part=part,
+    )  # fmt: skip
+    queued = begun + min(told.queue_s, told.duration_s)
+    first = event.at if told.first_token_s is None else min(begun + told.first_token_s, event.at)
+    first = max(first, queued)
+    steps = [("queue", begun, queued), ("prefill", queued, first)]
+    if told.first_token_s is not None:
+        steps.append(("decode", first, event.at))
+    spans = (
+        Span(
+            name,
+            INTERNAL,
+            trace_id,
+            span_id(request_id, source, str(number), name),
+            own_id,
+            start,
+            end,
+            {},
+            part=part,
+        )
+        for name, start, end in steps
+    )
+    return Course(request_id, caller, _failed(told.outcome), told.duration_s, (whole, *spans))
+
+
+def _place(request_id: RequestId, caller: TraceContext | None) -> tuple[str, str, str]:
+    """The trace, the parent and the state of a request's first span."""
+    if caller is None:
+        return own_trace_id(request_id), "", ""
+    return caller.trace_id, caller.span_id, caller.state
+
+
+def _root_name(traced: Traced) -> str:
+    return f"POST {_route(traced)}" if traced.door == "http" else traced.operation
+
+
+def _route(traced: Traced) -> str:
+    return "/v1/" + traced.operation.replace(".", "/")
+
+
+def _root_attributes(request_id: RequestId, traced: Traced, ended: Ended) -> dict[str, Attribute]:
+    attributes: dict[str, Attribute] = {
+        "gen_ai.operation.name": _OPERATIONS.get(traced.operation, traced.operation),
+        "gen_ai.provider.name": _PROVIDER,
+        "gen_ai.request.stream": traced.stream,
+        "helixflow.request.id": request_id,
+        **_usage(ended.usage),
+        **_end(ended.outcome, ended.finish_reason),
+    }
+    if traced.door == "http":
+        attributes |= {"http.request.method": "POST", "http.route": _route(traced)}
+    if traced.model:
+        attributes |= {"gen_ai.request.model": traced.model, "gen_ai.response.model": traced.model}
+    if traced.stream and ended.first_token_s is not None:
+        attributes["gen_ai.response.time_to_first_chunk"] = ended.first_token_s
+    who = traced.personal
+    if who is not None:
+        told = {
+            "helixflow.organization.id": who.organization,
+            "helixflow.project.id": who.project,
+            "helixflow.key.id": who.key,
+            "user.id": who.subject,
+            "client.address": who.address,
+        }
+        attributes |= {name: value for name, value in told.items() if value}
+    return attributes
+
+
+def _operation(event: Event) -> str:
+    word = str(event.facts.get("operation") or Operation.CHAT.value)
+    return _OPERATIONS.get(word, word)
+
+
+def _usage(usage: Usage | None) -> dict[str, Attribute]:
+    if usage is None:
+        return {}
+    return {
+        "gen_ai.usage.input_tokens": usage.prompt_tokens,
+        "gen_ai.usage.output_tokens": usage.completion_tokens,
+        "gen_ai.usage.cache_read.input_tokens": usage.cached_tokens,
+    }
+
+
+def _end(outcome: str, finish_reason: str) -> dict[str, Attribute]:
+    attributes: dict[str, Attribute] = {"helixflow.outcome": outcome}
+    if finish_reason:
+        attributes["gen_ai.response.finish_reasons"] = (finish_reason,)
+    if _failed(outcome):
+        attributes["error.type"] = outcome
+    return attributes
+
+
+def _failed(outcome: str) -> bool:
+    return outcome not in (OK, CANCELED)
+
+
+def _fault(outcome: str) -> str:
+    """The outcome, where the platform failed: what the client did wrong is no error of a server."""
+    if not _failed(outcome):
+        return ""
+    refused = Refused.from_wire((outcome, "", None, None))
+    ours = isinstance(refused, (DeadlineExceeded, Overloaded, Unavailable)) or (
+        type(refused) is Refused
+    )
+    return outcome if ours else ""
