@@ -17,6 +17,8 @@ import openai
 import psutil
 import pytest
 
+from tests.conftest import RUN_FOLDER
+
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = Path(__file__).with_name("stack.yaml")
 MODEL = "smollm2-135m-instruct"
@@ -82,14 +84,16 @@ def read_env(home: Path) -> dict[str, str]:
     return {name: value.strip("'\"") for name, value in pairs}
 
 
-@pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+@pytest.fixture(scope="package")
+def stack() -> Iterator[Stack]:
     if running := os.environ.get("HELIXFLOW_TEST_STACK"):
         # The home of a stack that was started by hand from stack.yaml: for quick rounds.
         home = Path(running)
         yield Stack(home, _port(home), read_env(home)["OPENAI_API_KEY"])
         return
-    home, port = tmp_path_factory.mktemp("stack") / "home", free_port()
+    home, port = Path(os.environ[RUN_FOLDER], "stack"), free_port()
+    if home.exists():
+        pytest.fail("this run has its stack already: several workers need `--dist loadgroup`")
     # Converted models are kept in the checkout: converting takes longer than all else here.
     os.environ.setdefault("HELIXFLOW__ENGINE__MODELS_DIR", str(ROOT / ".helixflow" / "models"))
     done = run_cli(home, "up", "--config", str(CONFIG), "--port", str(port), timeout_s=300)
@@ -106,7 +110,7 @@ def _port(home: Path) -> int:
     return int(json.loads((home / "stack.json").read_text())["ports"]["http"])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def client(stack: Stack) -> Iterator[openai.OpenAI]:
     with stack.client() as client:
         yield client
@@ -190,7 +194,7 @@ class Probe:
         return answer["class"], answer["refused"][0]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def probe_process(stack: Stack) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("probe.py")), stack.record["ray_address"]],
