@@ -2,6 +2,11 @@
 CONFIG ?= configs/embedded.yaml
 ARGS ?=
 BIN := .venv/bin
+# Two workers: one for what starts real models, one for all else (tests/scheduling.py).
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term
+
+# Without compiled files every process would compile what it imports, each time.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help install up down status test test-full lint format bench bench-full
@@ -22,10 +27,10 @@ status: install ## Show deployments, replicas, models, addresses and health
 	@$(BIN)/helixflow status $(ARGS)
 
 test: install ## Run the test suite with the coverage gate
-	@$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term $(ARGS)
+	@$(PYTEST) -m "not slow" $(ARGS)
 
 test-full: install ## Run everything, the slow tests too
-	@HELIXFLOW_EXAMPLES=full $(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+	@HELIXFLOW_EXAMPLES=full $(PYTEST) $(ARGS)
 
 lint: install ## Check style, types, secrets and import arrows
 	@$(BIN)/ruff check .

@@ -27,7 +27,8 @@ from helixflow.crypto.passwords import Passwords
 from helixflow.crypto.secret import Secret
 from helixflow.engine.echo import EchoEngine
 from helixflow.engine.replica import ModelReplica
-from helixflow.gateway.http.app import build_app, build_face
+from helixflow.gateway.http.app import Face, build_app
+from helixflow.gateway.http.generation import Generation
 from helixflow.gateway.http.shield import Shield
 from helixflow.gateway.pipeline import Pipeline
 from helixflow.gateway.published import Published
@@ -76,6 +77,7 @@ T = TypeVar("T")
 MODEL = "echo-1"
 PASSWORD = "correct horse battery staple"  # noqa: S105 (of people that exist in a test alone)
 _CALL_S = 10.0
+_PATIENT_S = 30.0
 _PUBLISHED = ("/.well-known/jwks.json", "/.well-known/openid-configuration")
 _CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
@@ -172,19 +174,22 @@ class Platform:
         )  # fmt: skip
         records = WiredDesk(RecordsDesk(operations, telemetry.hub))
         self.published = Published(auth, self.authenticator, clock)
-        self.routes = build_app(self.pipeline, self.published, records).routes
-        face = build_face(
-            self.pipeline, settings.http, settings.gateway, SystemClock(), self.published, records
-        )
-        self.app = Shield(face, settings.http.body_bytes_max)
+        app = build_app(self.pipeline, self.published, records)
+        self.routes = app.routes
+        hot = Generation(self.pipeline, settings.http, settings.gateway, SystemClock())
+        self.app = Shield(Face(app, self.pipeline, hot), settings.http.body_bytes_max)
 
     @classmethod
     @asynccontextmanager
     async def open(
         cls, home: Path, *, clock: ManualClock | None = None, **settings: Any
     ) -> AsyncIterator[Platform]:
-        """A platform in a home folder; what it leaves there, the next one finds."""
-        tree = Settings.of(settings)
+        """A platform in a home folder; what it leaves there, the next one finds.
+
+        Its databases may take half a minute for a call, so that a busy machine fails no test.
+        """
+        patient = {"call_s": _PATIENT_S}
+        tree = Settings.of({"storage": patient, "telemetry": {"storage": patient}} | settings)
         clock = clock or ManualClock()
         prepared = await prepare(tree.storage, home, clock, {})
         try:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
+import select
 import signal
+import subprocess
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -132,22 +134,36 @@ def test_the_logs_are_shown_or_named(run: Run, home: Path) -> None:
     assert named.strip().endswith("serve/controller_1.log")
 
 
-def test_following_the_logs_goes_on_until_it_is_interrupted(run: Run, home: Path) -> None:
+@pytest.fixture
+def following(home: Path) -> Iterator[subprocess.Popen[str]]:
+    """`helixflow logs --follow` as a process."""
+    program = Path(sys.executable).with_name("helixflow")
+    command = [program, "logs", "-n", "0", "--follow", "--home", home]
+    # A process inherits that a signal is ignored, as it is in what a shell runs in the background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        limit = threading.Timer(60, process.kill)
+        limit.start()
+        yield process
+        limit.cancel()
+        process.kill()
+
+
+def test_following_the_logs_goes_on_until_it_is_interrupted(
+    home: Path, following: subprocess.Popen[str]
+) -> None:
     folder = home / "logs" / "serve"
     folder.mkdir(parents=True)
-    (folder / "controller_1.log").write_text("one\n")
-
-    def write_and_interrupt() -> None:
-        (folder / "controller_1.log").write_text("one\ntwo\n")
-        (folder / "z_last.log").write_text("new\n")
-        interrupt = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
-        interrupt.start()
-
-    beginning = threading.Timer(0.3, write_and_interrupt)
-    beginning.start()
-    result = run("logs", "-n", "0", "--follow", "--home", home)
-    assert result.exit_code == 130
-    assert result.stdout == "controller_1: two\nz_last: new\n"
+    assert following.stdout is not None
+    # That it follows already is seen by a line that comes out.
+    while not select.select([following.stdout], [], [], 0.1)[0]:
+        with (folder / "controller_1.log").open("a") as file:
+            file.write("one\n")
+    assert following.stdout.readline() == "controller_1: one\n"
+    (folder / "z_last.log").write_text("new\n")
+    assert "z_last: new\n" in following.stdout
+    following.send_signal(signal.SIGINT)
+    assert following.wait() == 130
 
 
 @pytest.mark.parametrize("words", [("up",), ("config", "check")])

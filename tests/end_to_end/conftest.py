@@ -17,6 +17,7 @@ import openai
 import psutil
 import pytest
 
+from tests.conftest import RUN_FOLDER
 from tests.telemetry.traces.receivers import Received, http_receiver
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,9 +63,12 @@ class Stack:
 
 def run_cli(home: Path, *words: str, timeout_s: float) -> subprocess.CompletedProcess[str]:
     program = Path(sys.executable).with_name("helixflow")
+    # Converted models are kept in the checkout: converting takes longer than all else here.
+    models = {"HELIXFLOW__ENGINE__MODELS_DIR": str(ROOT / ".helixflow" / "models")}
     return subprocess.run(
         [str(program), *words, "--home", str(home)],
         cwd=ROOT,
+        env=models | os.environ,
         capture_output=True,
         text=True,
         timeout=timeout_s,
@@ -92,15 +96,15 @@ def received() -> Iterator[Received]:
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory, received: Received) -> Iterator[Stack]:
+def stack(received: Received) -> Iterator[Stack]:
     if running := os.environ.get("HELIXFLOW_TEST_STACK"):
         # The home of a stack that was started by hand from stack.yaml: for quick rounds.
         home = Path(running)
         yield Stack(home, _port(home), read_env(home)["OPENAI_API_KEY"])
         return
-    home, port = tmp_path_factory.mktemp("stack") / "home", free_port()
-    # Converted models are kept in the checkout: converting takes longer than all else here.
-    os.environ.setdefault("HELIXFLOW__ENGINE__MODELS_DIR", str(ROOT / ".helixflow" / "models"))
+    home, port = Path(os.environ[RUN_FOLDER], "stack"), free_port()
+    if home.exists():
+        pytest.fail("this run has its stack already: several workers need `--dist loadgroup`")
     os.environ["HELIXFLOW__TELEMETRY__TRACES__ENDPOINT"] = received.endpoint
     done = run_cli(home, "up", "--config", str(CONFIG), "--port", str(port), timeout_s=300)
     try:

@@ -11,6 +11,7 @@ from gguf import GGUFWriter
 from helixflow.engine.weights import read_facts
 
 pytestmark = [
+    pytest.mark.engine,
     # transformers and torch use each other's deprecated names.
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),

@@ -45,6 +45,7 @@ async def descendants(pid: int) -> list[psutil.Process]:
             await asyncio.sleep(0.1)
 
 
+@pytest.mark.engine
 @pytest.mark.slow
 @pytest.mark.parametrize("line", ["starting the engine", "ready"])
 async def test_the_engine_ends_within_five_seconds_of_its_replica(

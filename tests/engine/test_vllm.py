@@ -29,6 +29,7 @@ from helixflow.testing.engine import check_engine, engine_request, events
 from .conftest import SMOL
 
 pytestmark = [
+    pytest.mark.engine,
     pytest.mark.asyncio(loop_scope="module"),
     # vLLM reads its own deprecated fields (`max_tokens`) and torch's deprecated names.
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),

@@ -21,6 +21,13 @@ from helixflow.errors import (
 from helixflow.inference.request import Operation
 from helixflow.testing.engine import engine_request
 
+pytestmark = [
+    pytest.mark.engine,
+    # vLLM imports torch, which uses its own deprecated names.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+]
+
 ERROR_EVENT = (
     'data: {"error": {"message": "Bad parser.", "type": "x", "param": null, "code": 400}}\n\n'
 )

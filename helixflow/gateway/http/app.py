@@ -10,7 +10,7 @@ what is not a refusal is logged with the request id and shown to nobody.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -106,16 +106,22 @@ def build_app(service: Service, desk: Desk, records: Desk) -> FastAPI:
             Exception: _fault,
         },
     )
-    for router in ROUTERS:
-        app.include_router(router(service))
-    for desk_router in DESK_ROUTERS:
-        app.include_router(desk_router(desk))
-    for record_router in RECORD_ROUTERS:
-        app.include_router(record_router(records))
-    app.include_router(organization_rates.router(desk, service))
-    for both_router in BOTH_DESKS_ROUTERS:
-        app.include_router(both_router(desk, records))
+    # `include_router` would make every route a second time; these lack nothing that it adds.
+    for router in _routers(service, desk, records):
+        app.router.routes.extend(router.routes)
     return app
+
+
+def _routers(service: Service, desk: Desk, records: Desk) -> Iterator[APIRouter]:
+    for router in ROUTERS:
+        yield router(service)
+    for desk_router in DESK_ROUTERS:
+        yield desk_router(desk)
+    for record_router in RECORD_ROUTERS:
+        yield record_router(records)
+    yield organization_rates.router(desk, service)
+    for both_router in BOTH_DESKS_ROUTERS:
+        yield both_router(desk, records)
 
 
 class Face:

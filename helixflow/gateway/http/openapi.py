@@ -20,7 +20,8 @@ from helixflow.gateway.http.permissions import OPEN_ROUTES, OWN_ROUTES, ROUTE_PE
 
 _REFERENCE = "#/components/schemas/{model}"
 _SECURITY = "apiKey"
-_CHUNKS = (ChatCompletionChunk, CompletionChunk)
+_WRITTEN = (ChatCompletionChunk, CompletionChunk, ErrorBody)
+"""Answers that are written by hand."""
 _FORMS = (RevocationRequest, TokenRequest)
 """Bodies that are read by hand, because they come as forms too."""
 _SUMMARY = (
@@ -100,10 +101,15 @@ def _refusal(status: int, codes: list[str]) -> dict[str, Any]:
     code = Refusal.RATE_LIMIT_EXCEEDED.value if limited else codes[0]
     example = Refused.from_wire((code, "One sentence for a person.", None, None, *breach))
     return {
-        "model": ErrorBody,
         "description": f"{_PHRASES[status]} `code` is one of {named}.",
         "headers": headers,
-        "content": {"application/json": {"example": msgspec.json.decode(error_body(example))}},
+        # Told by reference: FastAPI would build a validator for each route's every status.
+        "content": {
+            "application/json": {
+                "schema": schema_of(ErrorBody.__name__),
+                "example": msgspec.json.decode(error_body(example)),
+            }
+        },
     }
 
 
@@ -126,15 +132,15 @@ def describe(app: FastAPI) -> dict[str, Any]:
         title=app.title, version=app.version, description=_SUMMARY, routes=app.routes
     )
     components: dict[str, Any] = tree.setdefault("components", {})
-    _, chunks = models_json_schema(
+    _, more = models_json_schema(
         [
-            *((model, "serialization") for model in _CHUNKS),
+            *((model, "serialization") for model in _WRITTEN),
             *((model, "validation") for model in _FORMS),
         ],
         ref_template=_REFERENCE,
     )
     schemas: dict[str, Any] = components.setdefault("schemas", {})
-    schemas.update(chunks["$defs"])
+    schemas.update(more["$defs"])
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     components["securitySchemes"] = {

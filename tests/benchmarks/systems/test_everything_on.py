@@ -5,7 +5,7 @@ import pytest
 from benchmarks.scenarios.gateway import CAPACITY_PER_S, PACED_TOKENS
 from benchmarks.settings import EVERYTHING_CONFIG, GROWTH_CONFIG, OVERLOAD_CONFIG
 from benchmarks.systems.everything_on import POLICIES
-from helixflow.identity.cedar import check_source
+from helixflow.identity.cedar_schema import check_source
 from helixflow.settings import Settings
 
 
