@@ -19,7 +19,7 @@ from benchmarks.results import Run
 from benchmarks.runner import Runner, save
 from benchmarks.scenarios.ceiling import ceiling
 from benchmarks.scenarios.fairness import FAIRNESS, fairness
-from benchmarks.scenarios.gateway import connections, gateway, overload, peers, soak
+from benchmarks.scenarios.gateway import connections, gateway, overload, peers, soak, stages
 from benchmarks.scenarios.identity import (
     CPU,
     IDENTITY,
@@ -51,6 +51,7 @@ SCENARIOS: dict[str, Callable[[Depth], Scenario]] = {
     "overload": overload,
     "connections": connections,
     "soak": soak,
+    "stages": stages,
     "real_model": real_model,
     "llm_peers": llm_peers,
     "start": start,
@@ -64,7 +65,16 @@ SCENARIOS: dict[str, Callable[[Depth], Scenario]] = {
 GROUPS = {"identity": IDENTITY, "telemetry": TELEMETRY}
 """Several scenarios under one name."""
 # Every visit of real_model is a start too, so that `start` alone is only for a quick look.
-_DEFAULT = ("ceiling", "gateway", "overload", "real_model", FAIRNESS, "telemetry", *IDENTITY)
+_DEFAULT = (
+    "ceiling",
+    "gateway",
+    "stages",
+    "overload",
+    "real_model",
+    FAIRNESS,
+    "telemetry",
+    *IDENTITY,
+)
 
 
 def main(arguments: list[str] | None = None) -> int:

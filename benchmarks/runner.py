@@ -171,6 +171,8 @@ def _line(figures: dict[str, float]) -> str:
         ("first_token_p50_ms", "first token {:.1f} ms"),
         ("refused", "{:.0f} refused"),
         ("refused_p99_ms", "refused within {:.1f} ms (p99)"),
+        ("whole_us", "{:,.0f} µs in all"),
+        ("outside_us", "{:,.0f} µs outside the pipeline"),
         ("memory_mib", "{:,.0f} MiB"),
         ("open_files", "{:.0f} open files"),
         ("added_us", "{:.2f} µs added"),

@@ -25,6 +25,21 @@ _ROWS = (
     ("refused", "refused", False),
     ("refused_p50_ms", "refused after, p50, ms", False),
     ("refused_p99_ms", "refused after, p99, ms", False),
+    *(
+        (f"{stage}_us", f"{title}, µs", False)
+        for stage, title in (
+            ("whole", "the client waits"),
+            ("outside", "outside the pipeline: HAProxy, sockets, Serve, HTTP"),
+            ("authenticate", "authenticate"),
+            ("parse", "parse the body"),
+            ("resolve", "resolve the model"),
+            ("authorize", "ask the policies"),
+            ("reserve", "take from five limits"),
+            ("first_token", "hop to the model's replica, queue, engine, and back"),
+            ("rest", "the rest of the answer"),
+            ("settle", "settle and journal"),
+        )
+    ),
     ("memory_mib", "memory of all processes (PSS), MiB", False),
     ("open_files", "open files of all processes", False),
     ("cpu_ms_per_request", "CPU per request, ms", False),

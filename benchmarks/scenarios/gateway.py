@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from benchmarks.gateway.stages import Stages
 from benchmarks.load.plan import Closed, Expected, Open
 from benchmarks.scenarios.bodies import chat_body
 from benchmarks.scenarios.ports import Load, Scenario
@@ -82,6 +83,21 @@ def overload(depth: Depth) -> Scenario:
         systems=(lambda: HelixFlow(OVERLOAD_CONFIG, models_dir()),),
         loads=tuple(_offered(name, share, depth.seconds) for name, share in rates),
         visits=depth.visits,
+        rounds=depth.rounds,
+    )
+
+
+def stages(depth: Depth) -> Scenario:
+    """Where the time of one request goes, with everything on."""
+    return Scenario(
+        name="stages",
+        title="Where the time of a request goes, everything on (mean)",
+        systems=(lambda: EverythingOn(models_dir()),),
+        loads=(
+            Stages("c1", "1 connection", 1, depth.seconds),
+            Stages("c8", "8 connections", 8, depth.seconds),
+        ),
+        visits=min(depth.visits, 2),
         rounds=depth.rounds,
     )
 

@@ -1,0 +1,1 @@
+"""Where the gateway's time goes."""
