@@ -7,6 +7,7 @@ from benchmarks.settings import Depth
 from benchmarks.systems.in_process import ThisProcess
 from benchmarks.telemetry.hub_pace import HubPace, files, nothing
 from benchmarks.telemetry.recording import Recording
+from benchmarks.telemetry.tracing import TracesCost
 
 TELEMETRY = "telemetry"
 
@@ -20,6 +21,7 @@ def telemetry(depth: Depth) -> Scenario:
         systems=(ThisProcess,),
         loads=(
             Recording(blocks),
+            TracesCost(blocks),
             HubPace("hub", "the hub alone", nothing, blocks * 4),
             HubPace("hub_files", "the hub with JSON files", files, blocks * 4),
         ),

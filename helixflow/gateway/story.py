@@ -112,7 +112,9 @@ class Story:
             self._charge(admitted.price, usage, model, region)
         ended = Ended(outcome, usage, seconds, self.first_token_s, finish_reason, self._stages)
         facts = ended.facts()
-        facts |= self._tracing.facts(self._call, admitted, model, stream, self._started)
+        facts |= self._tracing.facts(
+            self._call, admitted, model, stream=stream, started=self._started
+        )
         kind = EventKind.REQUEST_REFUSED if admitted is None else EventKind.REQUEST_ENDED
         self._record(kind, facts)
 
