@@ -15,6 +15,7 @@ from benchmarks.telemetry.hub_pace import HubPace
 from benchmarks.telemetry.journal_lag import JournalLag
 from benchmarks.telemetry.memory import Memory
 from benchmarks.telemetry.recording import Recording
+from benchmarks.telemetry.tracing import TracesCost
 from benchmarks.telemetry.verifying import Verifying
 
 COSTS, MEMORY, LAG = "telemetry_costs", "telemetry_memory", "telemetry_lag"
@@ -32,6 +33,7 @@ def telemetry_costs(depth: Depth) -> Scenario:
         systems=(ThisProcess,),
         loads=(
             Recording(blocks),
+            TracesCost(blocks),
             HubPace("hub", "the hub alone", nothing, blocks * 2),
             HubPace("hub_files", "the hub with JSON files", files, blocks * 2),
             HubPace("hub_books", "the hub with usage and audit", books, blocks * 2),

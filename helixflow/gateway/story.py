@@ -142,7 +142,9 @@ class Story:
         seconds, admitted = self._clock.monotonic() - self._started, self._admitted
         ended = Ended(outcome, usage, seconds, self.first_token_s, finish_reason, stages)
         facts = ended.facts()
-        facts |= self._tracing.facts(self._call, admitted, model, stream, self._started)
+        facts |= self._tracing.facts(
+            self._call, admitted, model, stream=stream, started=self._started
+        )
         kind = EventKind.REQUEST_REFUSED if admitted is None else EventKind.REQUEST_ENDED
         self._record(kind, facts)
         self._journaled = outcome

@@ -28,7 +28,7 @@ class Tracing:
         self._at = clock.monotonic()
 
     def facts(
-        self, call: Call, admitted: Admitted | None, model: str, stream: bool, started: float
+        self, call: Call, admitted: Admitted | None, model: str, *, stream: bool, started: float
     ) -> Facts:
         """The facts for a request's end; none where traces are off."""
         if not self.enabled:

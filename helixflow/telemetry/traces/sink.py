@@ -107,9 +107,13 @@ class TraceSink:
         """See `Duty.run`: export what waits."""
         while True:
             await self._filled.wait()
-            while self._queue:
-                await self._export_next()
+            await self.drain()
             self._filled.clear()
+
+    async def drain(self) -> None:
+        """Export what waits; what is not taken after all tries is dropped."""
+        while self._queue:
+            await self._export_next()
 
     async def close(self) -> None:
         """See `Closing.close`: what waits is tried once more."""
