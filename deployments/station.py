@@ -18,7 +18,7 @@ from helixflow.telemetry.dead_letters import DeadLetters
 from helixflow.telemetry.jsonl import JsonlSink
 from helixflow.telemetry.ports import Sink
 from helixflow.telemetry.prometheus import PrometheusRegistry, metrics_operations
-from helixflow.telemetry.station import Station
+from helixflow.telemetry.station import Station, own_tally
 from helixflow.telemetry.usage_desk import UsageDesk
 from helixflow.telemetry.usage_sink import UsageSink
 
@@ -49,7 +49,8 @@ async def _build(
     databases.append(stores.database)
     logs = await prepare_audit(stores.database, settings, home, clock)
     databases.append(logs.database)
-    audit = build_audit(logs.audit, logs.persons, ring, settings.audit, clock)
+    tally = own_tally()
+    audit = build_audit(logs.audit, logs.persons, ring, settings.audit, clock, tally)
     sinks: list[Sink] = [UsageSink(stores.usage, settings.usage, clock), audit.sink]
     if settings.jsonl.enabled:
         folder = home / settings.jsonl.folder
@@ -68,4 +69,5 @@ async def _build(
         settings=settings.hub,
         clock=clock,
         last=databases,
+        tally=tally,
     )

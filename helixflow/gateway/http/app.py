@@ -128,8 +128,10 @@ class Face:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if kind == "http":
-            operation = HOT_ROUTES.get(_path(scope))
+            path = _path(scope)
+            operation = HOT_ROUTES.get(path)
             if operation is not None and scope["method"] == "POST":
+                note_of(scope).route = path
                 await self._generation.answer(operation, scope, receive, send)
                 return
             with contextlib.suppress(Exception):  # Starlette raises again what `_fault` answered

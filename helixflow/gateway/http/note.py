@@ -20,10 +20,11 @@ class RequestNote:
         client_request_id: what the client called it; shown in logs, never used as an identity.
         abort: drops the client's connection at once, unsent bytes included; None where the server
             gives no way to do that.
+        route: the template of the route that answers; empty where it is none.
         principal: the caller, once authenticated (set before a route of the closed ones runs).
     """
 
-    __slots__ = ("abort", "client_request_id", "principal", "request_id")
+    __slots__ = ("abort", "client_request_id", "principal", "request_id", "route")
 
     def __init__(
         self,
@@ -35,6 +36,7 @@ class RequestNote:
         self.client_request_id = client_request_id
         self.abort = abort
         self.principal: Principal | None = None
+        self.route = ""
 
     def __reduce__(self) -> tuple[type[RequestNote], tuple[RequestId, str]]:
         """Serve's own proxy pickles scopes; a connection stays where it is."""
