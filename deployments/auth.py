@@ -52,6 +52,7 @@ class Auth:
             _log.info("the first keys were minted; they are in %s", prepared.env.path)
         stores = prepared.stores
         self._database = stores.database
+        self._recorder = start_recorder(tree, "auth", clock, find_or_create(tree))
         self._office = Office(
             store=stores.units,
             keys=stores.keys,
@@ -60,9 +61,9 @@ class Auth:
             settings=IdentitySettings(**tree["identity"]),
             limits=LimitsSettings(**tree["limits"]),
             clock=clock,
+            signals=self._recorder,
         )
         await self._office.start()
-        self._recorder = start_recorder(tree, "auth", clock, find_or_create(tree))
         every_s = TelemetrySettings(**tree["telemetry"]).shipping.outbox_s
         self._outbox = OutboxShipping(SqlOutbox(stores.database), self._recorder, home, every_s)
         loop = asyncio.get_running_loop()

@@ -24,6 +24,7 @@ from deployments.telemetry_calls import RayTelemetry
 from helixflow.clock import SystemClock
 from helixflow.gateway.denials import Denials
 from helixflow.gateway.http.app import build_face
+from helixflow.gateway.http.meter import METER
 from helixflow.gateway.local import LocalFace, ModelsWire
 from helixflow.gateway.pipeline import Pipeline
 from helixflow.gateway.published import Published
@@ -72,6 +73,7 @@ class Ingress:
         configure_logging(logs["log_level"], log_requests=logs["log_requests"])
         clock = SystemClock()
         self._recorder = signals = start_recorder(tree, "ingress", clock)
+        METER.report_to(signals)
         self._gateway = GatewaySettings(**tree["gateway"])
         self._http = HttpSettings(**tree["http"])
         identity, routing = IdentitySettings(**tree["identity"]), RoutingSettings(**tree["routing"])

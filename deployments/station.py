@@ -19,7 +19,7 @@ from helixflow.telemetry.jsonl import JsonlSink
 from helixflow.telemetry.marks_file import MarksFile
 from helixflow.telemetry.ports import MetricsIntake, Sink
 from helixflow.telemetry.prometheus import PrometheusRegistry, metrics_operations
-from helixflow.telemetry.station import Station
+from helixflow.telemetry.station import Station, own_tally
 from helixflow.telemetry.usage_desk import UsageDesk
 from helixflow.telemetry.usage_sink import UsageSink
 
@@ -58,7 +58,8 @@ async def _build(
     databases.append(stores.database)
     logs = await prepare_audit(stores.database, settings, home, clock)
     databases.append(logs.database)
-    audit = build_audit(logs.audit, logs.persons, ring, settings.audit, clock)
+    tally = own_tally()
+    audit = build_audit(logs.audit, logs.persons, ring, settings.audit, clock, tally)
     sinks: list[Sink] = [UsageSink(stores.usage, settings.usage, clock), audit.sink]
     if settings.jsonl.enabled:
         folder = home / settings.jsonl.folder
@@ -79,4 +80,5 @@ async def _build(
         settings=settings.hub,
         clock=clock,
         last=databases,
+        tally=tally,
     )

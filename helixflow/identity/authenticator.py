@@ -34,6 +34,7 @@ _MISSING = "You did not provide an API key. Send it in the header `Authorization
 _MALFORMED = "Incorrect API key provided. Check that it was copied whole; it begins with `hx-`."
 _ELSEWHERE = "This API key may not be used from this address."
 _AWAY = "Authentication is not available right now."
+_HIT = (("outcome", "hit"),)
 
 AskAboutToken: TypeAlias = Callable[[str], Awaitable[Verdict]]
 """Asks Auth about an access token, which unlike a key must be read to be checked."""
@@ -82,6 +83,8 @@ class Authenticator:
         verdict = self._cache.get(key, self._clock.monotonic())
         if verdict is None or not within(source, verdict.cidrs):
             return None
+        if verdict.principal is not None:
+            self._signals.count(Metric.VERDICT_LOOKUPS, _HIT)
         return verdict.principal
 
     async def authenticate(self, credential: str | None, source: str = "") -> Principal:

@@ -43,6 +43,7 @@ from helixflow.identity.token_authority import TokenAuthority
 from helixflow.identity.tokens import Tokens
 from helixflow.ids import KeyId, OrganizationId, ProjectId
 from helixflow.settings import IdentitySettings, IssuerSettings, LimitsSettings
+from helixflow.signals import Metric, NullSignals, Signals
 
 _log = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ class Office:
     Args:
         store, keys, purge: the repositories of one database.
         limits: the tiers that organizations may have; without it nobody has limits by default.
+        signals: where it is told since when the signing key signs.
         passwords: argon2 with other costs, for tests.
         fetch: how an outside issuer's keys are read.
 
@@ -82,6 +84,7 @@ class Office:
         settings: IdentitySettings,
         clock: Clock,
         limits: LimitsSettings | None = None,
+        signals: Signals | None = None,
         passwords: Passwords | None = None,
         fetch: Fetch = fetch,
     ) -> None:
@@ -90,6 +93,7 @@ class Office:
         self._settings = settings
         self._clock = clock
         self._fetch = fetch
+        self._signals: Signals = signals or NullSignals()
         self._pepper = ring.derive(PEPPER_PURPOSE)
         self._revisions = Revisions(self.revision, settings.revision_poll_s)
         self._newest = -1
@@ -124,7 +128,7 @@ class Office:
         self._system = Actor(begun.organization, SYSTEM)
         outside = [_issuer(told, begun) for told in self._settings.issuers]
         self._tokens = self._all_tokens(outside)
-        await self._signing.ensure(self._system)
+        await self._see_to_signing()
 
     async def verify(self, digest: bytes) -> Verdict:
         """See `Authority.verify`."""
@@ -178,8 +182,14 @@ class Office:
         A due signing key is decided on again in the transaction that adds it, which the store runs
         alone: of several offices one adds it.
         """
-        await self._signing.ensure(self._system)
+        await self._see_to_signing()
         await self._purge.run(self._clock.now())
+
+    async def _see_to_signing(self) -> None:
+        await self._signing.ensure(self._system)
+        since = await self._signing.since()
+        if since is not None:
+            self._signals.gauge(Metric.SIGNING_KEY_SINCE, since)
 
     async def _look(self) -> None:
         while not self._stopping.is_set():

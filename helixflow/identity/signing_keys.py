@@ -108,6 +108,11 @@ class SigningKeys:
         """Every key, oldest first, ended ones included."""
         return await self._store.read(_all)
 
+    async def since(self) -> float | None:
+        """Since when the key signs that signs now, epoch seconds; None where there is none."""
+        key = signing(await self._store.read(_all), self._clock.now())
+        return None if key is None else key.signs_from
+
     async def signer(self) -> Signer:
         """The key that signs now. Raises `NotFound` before `ensure`."""
         key = signing(await self._store.read(_all), self._clock.now())

@@ -46,6 +46,10 @@ _SOON_S = 0.02
 _PROBES_S = (0.1, 0.2, 0.5)
 _CLOSE_EXCHANGES_MAX = 16
 
+_BY_EXCHANGE, _BY_LEASE, _WHILE_AWAY = (
+    (("outcome", outcome),) for outcome in ("exchange", "lease", "away")
+)
+
 
 class Ledger:
     """`Limiter` of one Ingress process. `run` keeps it; `close` gives everything back.
@@ -93,15 +97,19 @@ class Ledger:
         self, principal: Principal, spec: ModelSpec, body: ParsedBody
     ) -> Reserved | None:
         """`reserve` where it needs no waiting; None where it does. Raises what `reserve` raises."""
-        return self._decide(self._till.measure(principal, spec, body))
+        return self._let(self._decide(self._till.measure(principal, spec, body)))
 
     async def reserve(
         self, request_id: RequestId, principal: Principal, spec: ModelSpec, body: ParsedBody
     ) -> Reserved:
         """See `Limiter.reserve`."""
         request = self._till.measure(principal, spec, body)
-        reserved = self._decide(request)
-        return reserved if reserved is not None else await self._wait(request)
+        reserved = self._let(self._decide(request))
+        if reserved is not None:
+            return reserved
+        reserved = await self._wait(request)
+        self._signals.count(Metric.LIMIT_RESERVATIONS, _BY_EXCHANGE)
+        return reserved
 
     def headers(self, principal: Principal, model: str) -> Headers:
         """See `Limiter.headers`."""
@@ -316,6 +324,13 @@ class Ledger:
             self._away_since = None
             self._signals.gauge(Metric.LIMIT_STORE_AWAY_SECONDS, 0.0)
             _log.info("the store of the limits is back after %.1f s", away_s)
+
+    def _let(self, reserved: Reserved | None) -> Reserved | None:
+        """Count one that needed no waiting."""
+        if reserved is not None:
+            how = _BY_LEASE if self._away_since is None else _WHILE_AWAY
+            self._signals.count(Metric.LIMIT_RESERVATIONS, how)
+        return reserved
 
     def _count_refusal(self, refused: QuotaExceeded) -> None:
         if refused.breach is not None:

@@ -85,6 +85,7 @@ class Reconciler:
         self._clock = clock
         self._signals = signals
         self._retries = Retries()
+        self._tell()
 
     async def step(self) -> None:
         """Take over the states, then deploy and take down what differs.
@@ -95,6 +96,7 @@ class Reconciler:
         statuses = await self._fleet.statuses()
         if self._registry.update(statuses):
             self._signals.count(Metric.MODEL_STATE_CHANGES)
+            self._tell()
         specs = self._registry.specs
         todo = plan(specs, recorded)
         due = self._retries.due(statuses, self._clock.monotonic())
@@ -105,6 +107,13 @@ class Reconciler:
             await self._fleet.stop(todo.stop)
         if todo.start or again:
             await self._fleet.start((*todo.start, *again))
+
+    def _tell(self) -> None:
+        for entry in self._registry.snapshot.entries:
+            ready = entry.status.state is ModelState.READY
+            labels = (("model", entry.spec.name),)
+            replicas = float(entry.status.replicas) if ready else 0.0
+            self._signals.gauge(Metric.MODEL_READY_REPLICAS, replicas, labels)
 
     @property
     def settled(self) -> bool:

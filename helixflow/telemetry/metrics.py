@@ -95,14 +95,27 @@ def _max(help_: str, *labels: str) -> MetricInfo:
 
 METRICS: Mapping[Metric, MetricInfo] = MappingProxyType(
     {
+        Metric.AUDIT_SEALED_AT: _max(
+            "When all chains of the audit log were sealed last, in epoch seconds."
+        ),
         Metric.COST_USD: _counter(
             "What answered requests cost at the price of their admission, in US dollars.",
             "model", "region",
         ),
         Metric.DEAD_LETTERS: _counter("Events that a sink will never take.", "sink"),
+        Metric.DISK_USAGE: _max(
+            "Share of the disk of the home folder in use, of the fullest node's."
+        ),
         Metric.EVENTS: _counter("Events that came in, by kind.", "kind"),
         Metric.EVENTS_DROPPED: _counter("Events that could not be journaled.", "reason"),
         Metric.EVENTS_LOST: _counter("Events that a source had and nobody has any more."),
+        Metric.HTTP_REQUESTS: _counter(
+            "HTTP requests by their answer's status; `none` where the client got no answer.",
+            "route", "status",
+        ),
+        Metric.HTTP_REQUEST_SECONDS: _histogram(
+            "An HTTP request at the socket: from its head to the last byte of its answer.", "route"
+        ),
         Metric.INTER_TOKEN_SECONDS: _histogram(
             "Between one output token and the next, in the model's replica.",
             "model", buckets=INTER_TOKEN_SECONDS,
@@ -117,10 +130,18 @@ METRICS: Mapping[Metric, MetricInfo] = MappingProxyType(
             "Exchanges of an Ingress with the store of limits.", "outcome"
         ),
         Metric.LIMIT_REFUSALS: _counter("Requests that a limit refused, by the limit's name.", "limit"),
+        Metric.LIMIT_RESERVATIONS: _counter(
+            "Requests that were let through: by a lease, by an exchange, or by a lease while away.",
+            "outcome",
+        ),
         Metric.LIMIT_STORE_AWAY_SECONDS: _max(
             "How long the store of limits is away, where it is away longest."
         ),
+        Metric.MODEL_READY_REPLICAS: _sum(
+            "Replicas of a model that can be asked; 0 while it loads and after it failed.", "model"
+        ),
         Metric.MODEL_STATE_CHANGES: _counter("Models that became something else."),
+        Metric.ONGOING_REQUESTS: _sum("HTTP requests that are being answered."),
         Metric.PREFIX_CACHE_HIT_TOKENS: _counter(
             "Prompt tokens that came from the prefix cache.", "model"
         ),
@@ -143,6 +164,9 @@ METRICS: Mapping[Metric, MetricInfo] = MappingProxyType(
         Metric.SERIES_DROPPED: _counter(
             "Counts that a process had no room for, because it had too many series."
         ),
+        Metric.SIGNING_KEY_SINCE: _max(
+            "Since when the key signs that signs access tokens, in epoch seconds."
+        ),
         Metric.SINK_FAILURES: _counter("Times that a sink could not take events.", "sink"),
         Metric.SINK_LAG_SECONDS: _histogram(
             "From an event to its place in a sink.", "sink"
@@ -161,7 +185,7 @@ METRICS: Mapping[Metric, MetricInfo] = MappingProxyType(
             "model", "kind", "region",
         ),
         Metric.VERDICT_LOOKUPS: _counter(
-            "Authentications by what came of the look-up.", "outcome"
+            "Authentications: a hit in the cache, or what came of the look-up.", "outcome"
         ),
     }
 )  # fmt: skip

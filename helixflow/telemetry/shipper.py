@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
 from collections import deque
 from collections.abc import Sequence
@@ -145,6 +146,8 @@ class Shipper:
         while True:
             now = self._clock.monotonic()
             levels, ping_at = now >= ping_at, now + _PING_S if now >= ping_at else ping_at
+            if levels:
+                self._tell_disk()
             moved = await self._step(own, levels=levels)
             self._tell(lag.age(own.last, own.durable, self._clock.monotonic()))
             if moved:
@@ -163,6 +166,15 @@ class Shipper:
         if bool(lag_s) != bool(self._told_s) or abs(lag_s - self._told_s) > _CHANGE * lag_s:
             self._told_s = lag_s
             self._tally.gauge(Metric.JOURNAL_LAG_SECONDS, lag_s)
+
+    def _tell_disk(self) -> None:
+        """Say how full the journals' disk is, as `df` does: of what is for ordinary users."""
+        try:
+            disk = os.statvfs(self._root)
+        except OSError:
+            return  # no folder: the recorder has said so
+        used = disk.f_blocks - disk.f_bfree
+        self._tally.gauge(Metric.DISK_USAGE, used / max(1, used + disk.f_bavail))
 
     async def _rest(self, until: float) -> None:
         """Wait for a batch's time, and as long as there is nothing to send, at most `until`."""

@@ -28,6 +28,11 @@ _AGAIN_S = 5.0
 _SERIES_MAX = 1000
 
 
+def own_tally() -> Tally:
+    """For what the hub and its sinks count themselves."""
+    return Tally(_SERIES_MAX)
+
+
 class Station:
     """For one event loop.
 
@@ -37,6 +42,7 @@ class Station:
         operations: what the desk answers.
         letters: where events go that a sink will never take.
         last: what is to be closed after all sinks.
+        tally: what the hub and its sinks count themselves.
         sleep: how pauses are waited for.
 
     Attributes:
@@ -53,11 +59,12 @@ class Station:
         settings: HubSettings,
         clock: Clock,
         last: Sequence[Closing] = (),
+        tally: Tally | None = None,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._settings = settings
         self._sleep = sleep
-        tally = Tally(_SERIES_MAX)
+        tally = tally or own_tally()
         lanes = [Lane(sink, letters, tally, settings, clock, sleep) for sink in sinks]
         self._hub = Hub(lanes, metrics, letters, tally, settings, clock)
         self._desk = Desk(operations, settings)

@@ -28,6 +28,7 @@ from helixflow.telemetry.audit.ports import (
 )
 from helixflow.telemetry.audit.record import Kind, Record
 from helixflow.telemetry.audit.seals import Seal, StatementKind
+from helixflow.telemetry.station import own_tally
 from helixflow.testing.clock import ManualClock
 
 ORGANIZATION = "org_one"
@@ -358,7 +359,10 @@ class AuditParts:
         self.settings = AuditSettings.model_validate(settings)
         self.store = store or MemoryAuditStore()
         self.rows = rows or MemoryPersonStore()
-        built = build_audit(self.store, self.rows, MasterKey(b"k" * 32), self.settings, self.clock)
+        self.tally = own_tally()
+        built = build_audit(
+            self.store, self.rows, MasterKey(b"k" * 32), self.settings, self.clock, self.tally
+        )
         self.sink, self.log, self.export = built.sink, built.log, built.export
         self.desk, self.persons, self.retention = built.desk, built.persons, built.retention
 

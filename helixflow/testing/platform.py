@@ -65,6 +65,7 @@ from helixflow.storage.telemetry import TelemetryStores, prepare_telemetry
 from helixflow.telemetry.audit.build import build_audit
 from helixflow.telemetry.desk import Desk as RecordsDesk
 from helixflow.telemetry.prometheus import PrometheusRegistry, metrics_operations
+from helixflow.telemetry.station import own_tally
 from helixflow.telemetry.usage_desk import UsageDesk
 from helixflow.telemetry.usage_sink import UsageSink
 from helixflow.testing.clock import ManualClock
@@ -167,7 +168,9 @@ class Platform:
         self.usage = UsageSink(kept.usage, telemetry.usage, clock)
         self.metrics = PrometheusRegistry()
         usage_desk = UsageDesk(kept.usage_queries, telemetry.usage, clock)
-        self.audit = build_audit(audited.audit, audited.persons, ring, telemetry.audit, clock)
+        self.audit = build_audit(
+            audited.audit, audited.persons, ring, telemetry.audit, clock, own_tally()
+        )
         operations = (
             *usage_desk.operations(), *metrics_operations(self.metrics),
             *self.audit.desk.operations(),

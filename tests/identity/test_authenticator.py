@@ -321,3 +321,12 @@ def _seconds(subject: Authenticator, text: str) -> float:
     for _ in range(100):
         subject.cached(text)
     return (time.perf_counter() - begun) / 100
+
+
+async def test_an_answer_from_the_cache_is_counted_as_a_hit() -> None:
+    authority, counted = StaticAuthority(), Counted()
+    text = authority.admit(some_principal())
+    subject = Authenticator(authority, SETTINGS, ManualClock(), counted, 1.0)
+    await subject.authenticate(text)
+    assert subject.cached(text) is not None
+    assert counted.outcomes == ["valid", "hit"]

@@ -34,10 +34,11 @@ from helixflow.inference.desk import DeskCall
 from helixflow.inference.principal import Principal
 from helixflow.inference.quota import LimitName, Scope, Share
 from helixflow.settings import IdentitySettings, LimitsSettings
-from helixflow.signals import NullSignals
+from helixflow.signals import Metric, NullSignals
 from helixflow.storage.prepare import Stores
 from helixflow.testing.clock import ManualClock
 from helixflow.testing.identity import some_principal
+from helixflow.testing.signals import RecordingSignals
 
 RING = MasterKey(b"m" * 32)
 CHEAP = Passwords(hasher=PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
@@ -324,3 +325,10 @@ class TestDuties:
             return None if found is None else found.last_used_at
 
         assert await house.stores.units.read(look) == house.clock.now()
+
+
+async def test_since_when_the_signing_key_signs_is_told(house: House) -> None:
+    signals = RecordingSignals()
+    office = house.office(signals=signals)
+    await office.start()
+    assert signals.gauges[Metric.SIGNING_KEY_SINCE, ()] == house.clock.now()

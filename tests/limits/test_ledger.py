@@ -390,3 +390,17 @@ async def test_who_waits_while_its_counters_are_forgotten_for_others_is_refused(
     bench.store.held.set()
     assert isinstance(await waiting, Overloaded)
     await asyncio.gather(first, other)
+
+
+async def test_it_is_counted_by_what_a_request_was_let_through() -> None:
+    bench = Bench()
+    ledger = bench.ledger()
+    principal = caller(quota(RPM, 10**6))
+    for _ in range(3):
+        await reserve(ledger, principal)
+    counts = {
+        dict(labels)["outcome"]: count
+        for (metric, labels), count in bench.signals.counts.items()
+        if metric is Metric.LIMIT_RESERVATIONS
+    }
+    assert counts == {"exchange": 1, "lease": 2}

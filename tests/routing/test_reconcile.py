@@ -146,6 +146,8 @@ class TestReconciler:
         assert room.fleet.stopped == []
         assert room.states == [ModelState.READY, ModelState.LOADING]
         assert room.signals.counts == {(Metric.MODEL_STATE_CHANGES, ()): 1}
+        ready = room.signals.gauges[Metric.MODEL_READY_REPLICAS, (("model", "echo-a"),)]
+        assert ready == READY.replicas
 
     async def test_a_running_app_with_the_right_fingerprint_is_adopted(self) -> None:
         specs = (some_spec("echo-a"),)

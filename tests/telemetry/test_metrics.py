@@ -28,7 +28,7 @@ BOUNDED_LABELS = {
 UNITS = {
     MetricKind.COUNTER: r"_total",
     MetricKind.HISTOGRAM: r"_(seconds|bytes)",
-    MetricKind.GAUGE: r"_(seconds|bytes|ratio|requests|sequences|processes|events)",
+    MetricKind.GAUGE: r"_(seconds|bytes|ratio|requests|replicas|sequences|processes|events)",
 }
 
 

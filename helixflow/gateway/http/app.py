@@ -135,10 +135,11 @@ class Face:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if kind == "http":
-            note = note_of(scope)
+            note, path = note_of(scope), _path(scope)
             take_bearings(note.request_id, note.trace)
-            operation = HOT_ROUTES.get(_path(scope))
+            operation = HOT_ROUTES.get(path)
             if operation is not None and scope["method"] == "POST":
+                note.route = path
                 await self._generation.answer(operation, scope, receive, send)
                 return
             with contextlib.suppress(Exception):  # Starlette raises again what `_fault` answered

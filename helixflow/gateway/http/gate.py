@@ -43,6 +43,7 @@ class Gate:
     async def _admit(self, scope: Scope) -> None:
         """Raises what the caller lacks; notes who it is."""
         match, path = self._match(scope)
+        note_of(scope).route = path
         if match is not Match.NONE and path in OPEN_ROUTES:
             return
         source = source_of(scope)

@@ -22,10 +22,11 @@ class RequestNote:
         abort: drops the client's connection at once, unsent bytes included; None where the server
             gives no way to do that.
         trace: the place in a trace that the client sent.
+        route: the template of the route that answers; empty where it is none.
         principal: the caller, once authenticated (set before a route of the closed ones runs).
     """
 
-    __slots__ = ("abort", "client_request_id", "principal", "request_id", "trace")
+    __slots__ = ("abort", "client_request_id", "principal", "request_id", "route", "trace")
 
     def __init__(
         self,
@@ -39,6 +40,7 @@ class RequestNote:
         self.abort = abort
         self.trace = trace
         self.principal: Principal | None = None
+        self.route = ""
 
     def __reduce__(
         self,

@@ -29,8 +29,10 @@ from itertools import product
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from helixflow.clock import SystemClock
 from helixflow.errors import Overloaded, Refusal, Refused, TooLarge
 from helixflow.gateway.http.errors import answer_of
+from helixflow.gateway.http.meter import METER, SocketMeter
 from helixflow.gateway.http.note import SCOPE_KEY, RequestNote
 from helixflow.ids import mint_request_id
 from helixflow.inference.bearings import take_bearings
@@ -84,7 +86,7 @@ def middlewares() -> list[Middleware]:
     """What Serve installs. Reads the environment (`BODY_BYTES_MAX_ENV`, `SOURCE_HEADER_ENV`)."""
     limit, source = os.environ.get(BODY_BYTES_MAX_ENV), os.environ.get(SOURCE_HEADER_ENV, "")
     body_bytes_max = int(limit) if limit else HttpSettings().body_bytes_max
-    return [Middleware(Shield, body_bytes_max, source)]
+    return [Middleware(Shield, body_bytes_max, source, METER)]
 
 
 class Shield:
@@ -94,12 +96,20 @@ class Shield:
         body_bytes_max: larger bodies are refused.
         source_header: where the proxy writes the client's address, in lower case; empty where no
             proxy of ours stands before the server.
+        meter: counts what comes and how it is answered.
     """
 
-    def __init__(self, app: ASGIApp, body_bytes_max: int, source_header: str = "") -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        body_bytes_max: int,
+        source_header: str = "",
+        meter: SocketMeter | None = None,
+    ) -> None:
         self._app = app
         self._body_bytes_max = body_bytes_max
         self._source_header = source_header.encode() or None
+        self._meter = meter or SocketMeter(SystemClock())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -113,7 +123,19 @@ class Shield:
         scope["headers"].append((b"x-request-id", request_id))
         scope[SCOPE_KEY] = note
 
-        answer = _Answer(send, request_id, scope["path"].startswith("/-/"))
+        serves_own = scope["path"].startswith("/-/")
+        answer = _Answer(send, request_id, serves_own)
+        if scope["type"] != "http" or serves_own:
+            await self._pass(scope, receive, answer, length)
+            return
+        opened = self._meter.open()
+        try:
+            await self._pass(scope, receive, answer, length)
+        finally:
+            self._meter.close(opened, note.route, answer.status)
+
+    async def _pass(self, scope: Scope, receive: Receive, answer: _Answer, length: int) -> None:
+        """Let it through, as far as its body is not too large."""
         if scope["type"] != "http" or 0 <= length <= self._body_bytes_max:
             await self._app(scope, receive, answer)
         elif length > self._body_bytes_max:
@@ -143,21 +165,26 @@ class Shield:
 
 
 class _Answer:
-    """`send` that puts our request id on the answer, once."""
+    """`send` that puts our request id on the answer, once.
 
-    __slots__ = ("_as_it_is", "_replaced", "_request_id", "_send")
+    Attributes:
+        status: of the answer; 0 before it.
+    """
+
+    __slots__ = ("_as_it_is", "_replaced", "_request_id", "_send", "status")
 
     def __init__(self, send: Send, request_id: bytes, as_it_is: bool) -> None:
         self._send = send
         self._request_id = request_id
         self._as_it_is = as_it_is
         self._replaced = False
+        self.status = 0
 
     async def __call__(self, message: Message) -> None:
         if message["type"] in _STARTS:
             headers = [h for h in message.get("headers", ()) if h[0] != b"x-request-id"]
             headers.append((b"x-request-id", self._request_id))
-            status = message.get("status", 0)
+            self.status = status = message.get("status", 0)
             if status in _SERVES_OWN and not self._as_it_is and _is_plain(headers):
                 self._replaced = True
                 await _refuse(self._send, _SERVES_OWN[status], headers[-1])

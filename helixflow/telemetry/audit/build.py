@@ -1,6 +1,6 @@
 """The audit log, put together over its stores.
 
-audit = build_audit(stores.audit, stores.persons, ring, settings.telemetry.audit, clock)
+audit = build_audit(stores.audit, stores.persons, ring, settings.telemetry.audit, clock, tally)
 hub = Hub(sinks=[..., audit.sink], ...)
 desk = Desk([*..., *audit.desk.operations()], ...)
 """
@@ -21,6 +21,7 @@ from helixflow.telemetry.audit.ports import AuditStore, PersonStore
 from helixflow.telemetry.audit.retention import Retention
 from helixflow.telemetry.audit.seals import SEED_PURPOSE
 from helixflow.telemetry.audit.sink import AuditSink
+from helixflow.telemetry.tally import Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +42,18 @@ def build_audit(
     ring: KeyRing,
     settings: AuditSettings,
     clock: Clock,
+    tally: Tally,
 ) -> Audit:
-    """The parts of the log. `ring` is the master key: it wraps persons' keys and gives the seal's."""
+    """The parts of the log. `ring` is the master key: it wraps persons' keys and gives the seal's.
+
+    `tally` is the station's, for what the log counts itself.
+    """
     persons = Persons(person_store, ring, clock, settings.persons_cached_max)
     log = AuditLog(store, persons, SigningSeed(ring.derive(SEED_PURPOSE)), clock)
     retention = Retention(store, log, persons, settings)
     export = Export(store, log)
     return Audit(
-        AuditSink(store, log, retention, settings, clock),
+        AuditSink(store, log, retention, settings, clock, tally),
         AuditDesk(store, log, persons, export),
         log,
         export,

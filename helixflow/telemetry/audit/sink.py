@@ -12,11 +12,12 @@ from collections.abc import Awaitable, Sequence
 
 from helixflow.clock import Clock
 from helixflow.settings import AuditSettings
-from helixflow.signals import Event
+from helixflow.signals import Event, Metric
 from helixflow.telemetry.audit.entries import entries_of
 from helixflow.telemetry.audit.log import AuditLog
 from helixflow.telemetry.audit.ports import AuditStore, Mark
 from helixflow.telemetry.audit.retention import Retention
+from helixflow.telemetry.tally import Tally
 
 _log = logging.getLogger(__name__)
 
@@ -35,12 +36,14 @@ class AuditSink:
         retention: Retention,
         settings: AuditSettings,
         clock: Clock,
+        tally: Tally,
     ) -> None:
         self._store = store
         self._log = log
         self._retention = retention
         self._settings = settings
         self._clock = clock
+        self._tally = tally
         self._due: dict[str, float] = {}
 
     async def high_water(self, source: str) -> int:
@@ -65,13 +68,18 @@ class AuditSink:
         if self._is_due("reconciling", _RECONCILE_S):
             await _tried("reconciling", self._log.reconcile())
         if self._is_due("sealing", self._settings.seal_s):
-            await _tried("sealing", self._log.seal_all())
+            await _tried("sealing", self._seal())
         if self._is_due("retention", self._settings.retention_s):
             await _tried("retention", self._retention.run(self._clock.now()))
 
     async def close(self) -> None:
         """See `Closing.close`: the last seals."""
         await _tried("sealing", self._log.seal_all())
+
+    async def _seal(self) -> int:
+        count = await self._log.seal_all()
+        self._tally.gauge(Metric.AUDIT_SEALED_AT, self._clock.now())
+        return count
 
     async def _check_keys(self) -> int:
         if not await self._log.has_its_keys():

@@ -11,11 +11,8 @@ from benchmarks.telemetry.hub_pace import HubPace
 from benchmarks.telemetry.journal_lag import figures, lag_of
 from benchmarks.telemetry.memory import Memory
 from benchmarks.telemetry.recording import Recording
-<<<<<<< HEAD
-from benchmarks.telemetry.verifying import Verifying
-=======
 from benchmarks.telemetry.tracing import TracesCost
->>>>>>> trace
+from benchmarks.telemetry.verifying import Verifying
 
 RUNNING = Running("", 0, 0.0)
 
@@ -27,7 +24,6 @@ def test_recording_gives_figures_for_requests_and_chunks() -> None:
     assert len(probed.outcome.latency_ms) == 1
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize("sinks", [nothing, files, books])
 def test_the_hubs_pace_counts_events_that_every_sink_has(sinks: Any) -> None:
     probed = HubPace("hub", "hub", sinks, 2).measure(RUNNING)
@@ -55,16 +51,8 @@ def test_the_lag_is_the_one_of_the_page() -> None:
     assert lag_of("other 7\n") == 0.0
     told = figures([0.1, 0.2, 3.0], Outcome(latency_ms=[1.0] * 50), 10.0)
     assert (told["lag_p50_s"], told["lag_p99_s"], told["requests_per_s"]) == (0.2, 3.0, 5.0)
-=======
-def test_the_hubs_pace_counts_events_that_every_sink_has(tmp_path: Path) -> None:
-    for sinks in (nothing, files):
-        probed = HubPace("hub", "hub", sinks, 2).measure(RUNNING)
-        assert probed.figures["events_per_s"] > 0
-        assert len(probed.outcome.latency_ms) == 2
-    assert files(tmp_path)[0].name == "jsonl"
 
 
 def test_traces_cost_more_where_they_are_kept() -> None:
     figures = TracesCost(1).measure(RUNNING).figures
     assert 0 < figures["unkept_hub_us"] < figures["kept_hub_us"]
->>>>>>> trace

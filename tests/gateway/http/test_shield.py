@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from helixflow.gateway.http.meter import METER
 from helixflow.gateway.http.note import RequestNote, note_of
 from helixflow.gateway.http.shield import (
     BODY_BYTES_MAX_ENV,
@@ -224,7 +225,7 @@ class TestInstallation:
         if environment is not None:
             monkeypatch.setenv(BODY_BYTES_MAX_ENV, environment)
         (middleware,) = middlewares()
-        assert (middleware.cls, middleware.args) == (Shield, (limit, ""))
+        assert (middleware.cls, middleware.args) == (Shield, (limit, "", METER))
 
     def test_the_header_of_the_stacks_own_proxy_comes_from_the_environment(
         self, monkeypatch: pytest.MonkeyPatch

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from helixflow.errors import Conflict, NotFound, Unavailable
 from helixflow.settings import AuditSettings
+from helixflow.signals import Metric
 from helixflow.telemetry.audit.log import new_id
 from helixflow.telemetry.audit.ports import Filters
 from helixflow.telemetry.audit.record import PLATFORM, Entry, Kind, Outcome
@@ -69,6 +70,8 @@ class TestSink:
         state = await parts.store.chain(ORGANIZATION)
         assert state is not None
         assert state.sealed == 1
+        sealed_at = (Metric.AUDIT_SEALED_AT.value, (), parts.clock.now())
+        assert sealed_at in parts.tally.take().gauges
         await parts.sink.write("s", 2, [denial(2, at=parts.clock.now())])
         await parts.sink.tend()
         assert (await parts.store.chain(ORGANIZATION)).sealed == 1  # type: ignore[union-attr]
