@@ -9,7 +9,16 @@ from typing import Any
 
 import pytest
 
-from .queries import DASHBOARDS, ROOT, complaints, dashboards, known_series, leaves, targets
+from .queries import (
+    DASHBOARDS,
+    ROOT,
+    complaints,
+    dashboards,
+    known_series,
+    leaves,
+    rules,
+    targets,
+)
 
 NAMES = ["models", "platform", "reliability", "security", "tenants"]
 
@@ -87,3 +96,17 @@ def test_dashboards_have_names_of_their_own() -> None:
     documents = dashboards().values()
     assert len({document["uid"] for document in documents}) == len(NAMES)
     assert len({document["title"] for document in documents}) == len(NAMES)
+
+
+def budgets(expressions: list[str]) -> set[tuple[str, str]]:
+    found = [
+        re.findall(r"(\w+_bad):ratio\w+ (?:/|>)[^0-9]*(?:[0-9.]+ \* )?(0\.\d+)", one)
+        for one in expressions
+    ]
+    return {pair for pairs in found for pair in pairs}
+
+
+def test_burn_rates_are_drawn_for_the_budgets_that_the_rules_have() -> None:
+    objectives = {("requests_bad", "0.001"), ("first_tokens_bad", "0.01")}
+    assert budgets([query for _, _, query, _ in targets()]) == objectives
+    assert budgets([rule["expr"] for rule in rules()]) == objectives
