@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.scheduling import Scheduling, group
+from tests.scheduling import Scheduling, turn
 
 RUN_FOLDER = "HELIXFLOW_TEST_RUN"
 """The variable that names the folder of a run, in which its one stack has its home."""
@@ -60,10 +60,9 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    group(items)
+    items.sort(key=turn)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
-    config.option.loadscopereorder = False
     return Scheduling(config, log)

@@ -62,9 +62,12 @@ class Stack:
 
 def run_cli(home: Path, *words: str, timeout_s: float) -> subprocess.CompletedProcess[str]:
     program = Path(sys.executable).with_name("helixflow")
+    # Converted models are kept in the checkout: converting takes longer than all else here.
+    models = {"HELIXFLOW__ENGINE__MODELS_DIR": str(ROOT / ".helixflow" / "models")}
     return subprocess.run(
         [str(program), *words, "--home", str(home)],
         cwd=ROOT,
+        env=models | os.environ,
         capture_output=True,
         text=True,
         timeout=timeout_s,
@@ -84,7 +87,7 @@ def read_env(home: Path) -> dict[str, str]:
     return {name: value.strip("'\"") for name, value in pairs}
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     if running := os.environ.get("HELIXFLOW_TEST_STACK"):
         # The home of a stack that was started by hand from stack.yaml: for quick rounds.
@@ -93,9 +96,7 @@ def stack() -> Iterator[Stack]:
         return
     home, port = Path(os.environ[RUN_FOLDER], "stack"), free_port()
     if home.exists():
-        pytest.fail("this run has its stack already: several workers need `--dist loadgroup`")
-    # Converted models are kept in the checkout: converting takes longer than all else here.
-    os.environ.setdefault("HELIXFLOW__ENGINE__MODELS_DIR", str(ROOT / ".helixflow" / "models"))
+        pytest.fail("this run has its stack already, in another worker")
     done = run_cli(home, "up", "--config", str(CONFIG), "--port", str(port), timeout_s=300)
     try:
         if done.returncode != 0:
@@ -110,7 +111,7 @@ def _port(home: Path) -> int:
     return int(json.loads((home / "stack.json").read_text())["ports"]["http"])
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def client(stack: Stack) -> Iterator[openai.OpenAI]:
     with stack.client() as client:
         yield client
@@ -194,7 +195,7 @@ class Probe:
         return answer["class"], answer["refused"][0]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def probe_process(stack: Stack) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("probe.py")), stack.record["ray_address"]],

@@ -1,1 +1,0 @@
-"""A package, so that its stack ends with the last of its tests."""
