@@ -3,7 +3,7 @@ CONFIG ?= configs/embedded.yaml
 ARGS ?=
 BIN := .venv/bin
 # Two workers: one for what starts real models, one for all else (tests/scheduling.py).
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term
+PYTEST := $(BIN)/python -m pytest -n 2 --cov --cov-report=term
 
 # Without compiled files every process would compile what it imports, each time.
 unexport PYTHONDONTWRITEBYTECODE

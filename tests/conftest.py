@@ -26,7 +26,7 @@ from helixflow.settings import StorageSettings
 from helixflow.storage.database import Database
 from helixflow.storage.schema import SCHEMAS
 from helixflow.testing.postgres import PostgresServer, find_programs
-from tests.scheduling import Scheduling, group
+from tests.scheduling import Scheduling, turn
 
 _numbers = itertools.count()
 _TEMPLATE = "migrated"
@@ -73,12 +73,11 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    group(items)
+    items.sort(key=turn)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
-    config.option.loadscopereorder = False
     return Scheduling(config, log)
 
 

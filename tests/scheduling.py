@@ -6,32 +6,38 @@ two models compete for the cores. Every other file goes to whichever worker is f
 
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
+from typing import Any
+
 import pytest
-from xdist.scheduler import LoadGroupScheduling
+from xdist.scheduler import LoadScopeScheduling
 
+ROOT = Path(__file__).parents[1]
 MACHINE = "machine"
-"""The group of all tests that start a real model: marked `stack` or `engine`."""
+_MARKS = ("engine", "stack")
 
 
-def group(items: list[pytest.Item]) -> None:
-    """Those with a model first, of these the stack's first, and all of them in one group."""
-    items.sort(key=_turn)
-    for item in items:
-        if _turn(item) < len(_MARKS):
-            item.add_marker(pytest.mark.xdist_group(MACHINE))
-
-
-_MARKS = ("stack", "engine")
-
-
-def _turn(item: pytest.Item) -> int:
+def turn(item: pytest.Item) -> int:
+    """What has a model first, of this the stack last: it runs until its worker ends."""
     marked = [place for place, name in enumerate(_MARKS) if item.get_closest_marker(name)]
-    return min(marked, default=len(_MARKS))
+    return max(marked, default=len(_MARKS))
 
 
-class Scheduling(LoadGroupScheduling):
-    """Groups as they are marked, the other tests file by file, all as they are collected."""
+@cache
+def has_a_model(file: str) -> bool:
+    """Whether a file marks its tests so. The scheduler is told names only."""
+    text = (ROOT / file).read_text(encoding="utf-8")
+    return any(f"pytest.mark.{name}" in text for name in _MARKS)
+
+
+class Scheduling(LoadScopeScheduling):
+    """All files with a model together, the others one by one, as they are collected."""
+
+    def __init__(self, config: pytest.Config, log: Any) -> None:
+        config.option.loadscopereorder = False
+        super().__init__(config, log)
 
     def _split_scope(self, nodeid: str) -> str:
-        scope: str = super()._split_scope(nodeid)
-        return scope.partition("::")[0]
+        file = nodeid.partition("::")[0]
+        return MACHINE if has_a_model(file) else file

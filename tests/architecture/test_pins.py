@@ -29,13 +29,13 @@ def pins(*lists: str) -> dict[str, str]:
 
 
 def test_everything_that_is_imported_is_pinned() -> None:
-    homes = packages_distributions()
+    homes, known = packages_distributions(), OURS | sys.stdlib_module_names
     pinned = pins("cpu", "torch-cpu", "test", "bench")
     missing = {
         f"{top} ({source.path})"
         for source in sources(*ALL)
         for _, target in imports(source)
-        if (top := target.split(".")[0]) not in OURS | set(sys.stdlib_module_names)
+        if (top := target.split(".")[0]) not in known
         and not any(canonical(home) in pinned for home in homes.get(top, []))
     }
     assert missing == set()

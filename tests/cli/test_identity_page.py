@@ -48,8 +48,9 @@ def test_every_command_that_the_page_and_the_front_page_name_exists() -> None:
     pages = PAGE + front + limits
     named = set(re.findall(rf"helixflow ((?:{nouns})(?: [a-z][a-z-]+)+)", pages))
     assert len(named) > 10
+    commands = get_command(app)
     for name in named:
-        command: Any = get_command(app)
+        command: Any = commands
         for word in name.split():
             if not hasattr(command, "commands"):
                 break  # an argument

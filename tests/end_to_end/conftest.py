@@ -61,14 +61,19 @@ class Stack:
         return run_cli(self.home, *words, timeout_s=timeout_s)
 
 
+# What every command against the stack must know, or it would be another configuration.
+_SETTINGS = {
+    # Converted models are kept in the checkout: converting takes longer than all else here.
+    "HELIXFLOW__ENGINE__MODELS_DIR": str(ROOT / ".helixflow" / "models"),
+}
+
+
 def run_cli(home: Path, *words: str, timeout_s: float) -> subprocess.CompletedProcess[str]:
     program = Path(sys.executable).with_name("helixflow")
-    # Converted models are kept in the checkout: converting takes longer than all else here.
-    models = {"HELIXFLOW__ENGINE__MODELS_DIR": str(ROOT / ".helixflow" / "models")}
     return subprocess.run(
         [str(program), *words, "--home", str(home)],
         cwd=ROOT,
-        env=models | os.environ,
+        env=_SETTINGS | os.environ,
         capture_output=True,
         text=True,
         timeout=timeout_s,
@@ -105,7 +110,7 @@ def stack(received: Received) -> Iterator[Stack]:
     home, port = Path(os.environ[RUN_FOLDER], "stack"), free_port()
     if home.exists():
         pytest.fail("this run has its stack already: several workers need `--dist loadgroup`")
-    os.environ["HELIXFLOW__TELEMETRY__TRACES__ENDPOINT"] = received.endpoint
+    _SETTINGS["HELIXFLOW__TELEMETRY__TRACES__ENDPOINT"] = received.endpoint
     done = run_cli(home, "up", "--config", str(CONFIG), "--port", str(port), timeout_s=300)
     try:
         if done.returncode != 0:

@@ -43,7 +43,7 @@ async def test_far_from_a_limit_a_thousand_requests_are_a_handful_of_exchanges()
 
 
 async def test_at_the_limit_exactly_so_many_are_admitted_by_all_ledgers_together() -> None:
-    bench = Bench()
+    bench = Bench(wait_s=30.0)
     ledgers = [bench.ledger() for _ in range(4)]
     principal = caller(quota(RPM, 100), quota(TPM, 10**9))
 
@@ -60,7 +60,7 @@ async def test_at_the_limit_exactly_so_many_are_admitted_by_all_ledgers_together
 
 
 async def test_slots_are_exact_across_ledgers_and_all_come_back() -> None:
-    bench = Bench()
+    bench = Bench(wait_s=30.0)
     ledgers = [bench.ledger() for _ in range(3)]
     principal = caller(quota(SLOTS, 7))
     for _ in range(3):

@@ -12,6 +12,18 @@ import pytest
 
 from helixflow.testing.platform import Platform, Tenant
 
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """These ask the same lines thousands of times, of which tracing would take half the time.
+
+    The lines are covered by the tests of their own parts, which have to hold without this folder.
+    """
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker("no_cover")
+
 
 @dataclass(frozen=True)
 class Template:
