@@ -78,8 +78,9 @@ class TestScripts:
     def test_chat_gives_the_whole_answer(self) -> None:
         program = Program(timeout_s=7.0)
         assert program.client.chat(model="echo-1", messages=HELLO) == {"id": "1"}
-        ((version, operation, body, key, timeout_s),) = program.ingress.wires
-        assert (version, operation, key, timeout_s) == (1, "chat.completions", KEY, 7.0)
+        ((version, operation, body, key, timeout_s, *trace),) = program.ingress.wires
+        assert (version, operation, key, timeout_s) == (2, "chat.completions", KEY, 7.0)
+        assert trace == ["", ""]
         assert json.loads(body) == {"model": "echo-1", "messages": HELLO, "stream": False}
 
     def test_complete_asks_for_a_completion(self) -> None:

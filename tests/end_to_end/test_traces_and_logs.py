@@ -74,7 +74,7 @@ def test_a_callers_trace_holds_the_spans_of_ingress_and_model(
     found = spans_of(traces, trace_id)
     assert {
         "receive", "authenticate", "parse", "resolve", "authorize", "reserve", "first_token",
-        "stream", "settle", "queue", "prefill", "decode",
+        "stream", "queue", "prefill", "decode",
     } <= found.keys()  # fmt: skip
     root, generation = found[ROOT_SPAN], found[MODEL_SPAN]
     assert root[1].parent_span_id.hex() == parent_id

@@ -133,7 +133,7 @@ async def test_an_engine_that_does_not_end_is_killed_at_half_time(tmp_path: Path
 
     with running("-c", STUBBORN, str(owner.with_suffix(".engine"))) as stubborn:
         await await_orphans(tmp_path, "m", 60.0, clock, sleep)
-        assert not alive(stubborn.pid)
+        await ended(stubborn.pid)
     assert clock.monotonic() >= 1_030.0
     assert not owner.exists()
 

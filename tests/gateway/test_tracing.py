@@ -44,7 +44,7 @@ async def test_the_end_of_a_request_says_what_its_trace_needs() -> None:
     assert traced.personal is None
     assert "trace_parent" not in admitted.facts
     assert list(Ended.read(ended.facts).stages) == [
-        "authenticate", "parse", "resolve", "authorize", "reserve", "first_token", "rest", "settle",
+        "authenticate", "parse", "resolve", "authorize", "reserve", "first_token", "rest",
     ]  # fmt: skip
 
 
