@@ -24,6 +24,7 @@ from helixflow.storage.telemetry import prepare_telemetry
 from helixflow.telemetry.audit.build import build_audit
 from helixflow.telemetry.jsonl import JsonlSink
 from helixflow.telemetry.ports import Sink
+from helixflow.telemetry.station import own_tally
 from helixflow.telemetry.usage_sink import UsageSink
 from helixflow.testing.audit import admin_event
 
@@ -57,7 +58,7 @@ async def books(folder: Path) -> AsyncIterator[Sequence[Sink]]:
     stores = await prepare_telemetry(settings.storage, folder)
     logs = await prepare_audit(stores.database, settings, folder, clock)
     ring = MasterKey(b"b" * 32)
-    audit = build_audit(logs.audit, logs.persons, ring, settings.audit, clock)
+    audit = build_audit(logs.audit, logs.persons, ring, settings.audit, clock, own_tally())
     try:
         yield [UsageSink(stores.usage, settings.usage, clock), audit.sink]
     finally:

@@ -218,7 +218,7 @@ async def test_records_that_cannot_be_read_are_logged_once(
         clock.advance(61.0)
         await take(store, number, 1)
         await all_told()
-    assert [record.message for record in caplog.records] == [
+    assert [record.getMessage() for record in caplog.records] == [
         "what was used before cannot be read: OSError"
     ]
     assert (await take(store, 6, 100)).amount == 100
