@@ -4,13 +4,13 @@ import pytest
 
 from benchmarks.gateway.stages import Sums, figures, sums_of
 
-PAGE = """# HELP helixflow_stage_seconds One stage.
-# TYPE helixflow_stage_seconds histogram
-helixflow_stage_seconds_bucket{le="0.1",stage="parse"} 4.0
-helixflow_stage_seconds_sum{stage="parse"} 0.002
-helixflow_stage_seconds_count{stage="parse"} 4.0
-helixflow_stage_seconds_sum{stage="first_token"} 0.5
-helixflow_stage_seconds_count{stage="first_token"} 4.0
+PAGE = """# HELP helixflow_stage_duration_seconds One stage.
+# TYPE helixflow_stage_duration_seconds histogram
+helixflow_stage_duration_seconds_bucket{le="0.1",stage="parse"} 4.0
+helixflow_stage_duration_seconds_sum{stage="parse"} 0.002
+helixflow_stage_duration_seconds_count{stage="parse"} 4.0
+helixflow_stage_duration_seconds_sum{stage="first_token"} 0.5
+helixflow_stage_duration_seconds_count{stage="first_token"} 4.0
 helixflow_request_seconds_sum{model="m",outcome="ok"} 9.0
 """
 
