@@ -29,6 +29,7 @@ from benchmarks.scenarios.identity import (
     revocation,
     warm_requests,
 )
+from benchmarks.scenarios.limits import LIMITS, limits
 from benchmarks.scenarios.ports import Scenario
 from benchmarks.scenarios.real_model import llm_peers, real_model
 from benchmarks.scenarios.start import start
@@ -58,6 +59,7 @@ SCENARIOS: dict[str, Callable[[Depth], Scenario]] = {
     CPU: warm_requests,
     KEYS: cold_keys,
     REVOCATION: revocation,
+    LIMITS: limits,
     COSTS: telemetry_costs,
     MEMORY: telemetry_memory,
     LAG: telemetry_lag,
@@ -73,6 +75,7 @@ _DEFAULT = (
     "real_model",
     FAIRNESS,
     "telemetry",
+    LIMITS,
     *IDENTITY,
 )
 

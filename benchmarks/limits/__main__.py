@@ -24,11 +24,12 @@ async def _costs(seconds: int, largest: int) -> None:
 
 
 async def _accuracies() -> None:
-    print("\nledgers  limit  offered  admitted  over")
+    print("\nledgers  limit  offered  admitted  over  unavailable")
     for ledgers in (1, 2, 4, 8):
         for limit in (10, 100, 1_000):
             got = await accuracy(ledgers, limit, 4_000)
-            print(f"{ledgers:>7}  {limit:>5}  {got.offered:>7}  {got.admitted:>8}  {got.over:>4}")
+            counts = f"{got.offered:>7}  {got.admitted:>8}  {got.over:>4}  {got.unavailable:>11}"
+            print(f"{ledgers:>7}  {limit:>5}  {counts}", flush=True)
 
 
 def main() -> None:

@@ -77,6 +77,7 @@ def goals(run: Run) -> list[Goal]:
         *_fairness(run),
         *_identity(run),
         *_telemetry(run),
+        *_limits(run),
     ]
 
 
@@ -159,6 +160,23 @@ def _telemetry(run: Run) -> Iterator[Goal]:
         ("verify", "records_per_s", "audit records verified", 50_000.0),
     ):
         yield Goal(what, target, "/s", figure(run.series("telemetry_costs", OURS, load, name)))
+
+
+def _limits(run: Run) -> Iterator[Goal]:
+    for load, title in (("q5", "1 caller"), ("n10", "10,000 callers")):
+        for name, what, target, unit in (
+            ("limits_us", "CPU added by five limits", 40.0, "µs"),
+            ("limits_exchanges", "exchanges per 1,000 requests", 5.0, ""),
+        ):
+            measured = figure(run.series("limits", OURS, load, name))
+            yield Goal(f"{what}, {title}", target, unit, measured, at_least=False)
+    flat = run.growth("limits", OURS, ("n10", "n1000000"), "limits_us")
+    what = "CPU added by limits, 1,000,000 counters in the store beside 10"
+    yield Goal(what, 1.25, "x", flat, at_least=False)
+    over = [
+        each.figures["limits_over"] for each in run.measurements if "limits_over" in each.figures
+    ]
+    yield Goal("admitted over a limit", 0.0, "", figure(over), at_least=False)
 
 
 def _stores(run: Run, system: str) -> tuple[str, str]:

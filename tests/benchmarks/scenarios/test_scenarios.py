@@ -20,7 +20,7 @@ def requests_of(scenario: Scenario) -> list[Load]:
 
 
 @pytest.mark.parametrize(
-    "name", ["ceiling", "gateway", "start", *GROUPS["telemetry"], *GROUPS["identity"]]
+    "name", ["ceiling", "gateway", "start", "limits", *GROUPS["telemetry"], *GROUPS["identity"]]
 )
 def test_a_scenario_describes_itself(name: str) -> None:
     described = SCENARIOS[name](FULL).described()
