@@ -22,7 +22,9 @@ from benchmarks.systems.helixflow_stack import ADMIN_KEY
 from benchmarks.systems.ports import Running
 from benchmarks.systems.ready_answers import PROMPT
 
-_LINE = re.compile(r'^helixflow_stage_duration_seconds_(sum|count)\{[^}]*stage="([a-z_]+)"[^}]*\} (\S+)$')
+_LINE = re.compile(
+    r'^helixflow_stage_duration_seconds_(sum|count)\{[^}]*stage="([a-z_]+)"[^}]*\} (\S+)$'
+)
 _TOKENS = 16
 _SHIPPED_S = 3.0
 """Counts travel in batches; after this long all of a load's are on the page."""
