@@ -31,6 +31,7 @@ from helixflow.cli.status import show as show_status
 from helixflow.cli.steps import Steps
 from helixflow.cli.summary import summary_json, summary_text
 from helixflow.cli.target import Target, find_target, home_folder
+from helixflow.cli.top import top
 from helixflow.cli.tree import effective_settings
 
 app = typer.Typer(
@@ -55,6 +56,7 @@ for _name, _noun in (
     app.add_typer(_noun, name=_name)
 
 app.command()(usage_commands.usage)
+app.command()(top)
 
 Key = Annotated[str | None, typer.Option("--api-key", help="The key; by default the home's.")]
 ModelName = Annotated[str | None, typer.Option("--model", "-m", help="Which model.")]
@@ -106,7 +108,7 @@ def down(
 @app.command()
 @command
 def status(home: Home = None, json_: Json = False) -> None:
-    """Show deployments, replicas, models, addresses and health. Exit code 1: not ready."""
+    """Show each part's health, deployments, models, addresses. Exit code 1: not ready."""
     folder = home_folder(home, caller_environment())
     stack = load_stack(folder)
     if stack is None:

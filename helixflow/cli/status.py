@@ -1,19 +1,30 @@
-"""What a stack is doing: deployments, replicas, models, addresses, health."""
+"""What a stack is doing: deployments, replicas, models, addresses, the health of each part."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from helixflow.cli.gateway_api import GatewayApi, Readiness
+from helixflow.cli.gateway_api import Readiness
+from helixflow.cli.health import Component, Health, ask, judge
 from helixflow.cli.http import Unreachable
 from helixflow.cli.processes import processes_of
 from helixflow.cli.record import Stack
 from helixflow.cli.serve_api import Application, ServeApi
+from helixflow.cli.target import ADMIN_KEY_VARIABLE, env_file
 from helixflow.cli.waiting import describe
+
+_COLOURS = {
+    Health.OK: "green",
+    Health.DEGRADED: "yellow",
+    Health.AWAY: "red",
+    Health.UNKNOWN: "dim",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +35,7 @@ class Status:
     applications: tuple[Application, ...]
     readiness: Readiness | None
     processes: int
+    components: tuple[Component, ...]
 
     @property
     def healthy(self) -> bool:
@@ -41,6 +53,7 @@ class Status:
             "processes": self.processes,
             "applications": [asdict(application) for application in self.applications],
             "readiness": None if self.readiness is None else asdict(self.readiness),
+            "health": [component.as_json() for component in self.components],
         }
 
 
@@ -51,8 +64,10 @@ def look(stack: Stack) -> Status:
         applications = tuple(ServeApi(stack.dashboard_url, token).applications())
     except Unreachable:
         applications = ()
-    readiness = GatewayApi(stack.base_url).readiness()
-    return Status(stack, applications, readiness, len(processes_of(stack.id)))
+    key = env_file(Path(stack.home)).read().get(ADMIN_KEY_VARIABLE, "")
+    found = ask(stack.base_url, key)
+    processes = len(processes_of(stack.id))
+    return Status(stack, applications, found.readiness, processes, judge(found))
 
 
 def show(status: Status, console: Console) -> None:
@@ -67,11 +82,19 @@ def show(status: Status, console: Console) -> None:
     facts.add_row("configuration", stack.config)
     facts.add_row("processes", str(status.processes))
     console.print(facts)
+    console.print(_health(status.components))
     console.print(_deployments(status.applications))
     if status.readiness is not None:
         console.print(_models(status.readiness))
         for part in status.readiness.waiting:
             console.print(f"waiting for {part}", markup=False)
+
+
+def _health(components: tuple[Component, ...]) -> Table:
+    table = Table("part", "health", "why", title="Health")
+    for each in components:
+        table.add_row(each.name, Text(each.health, _COLOURS[each.health]), Text(each.reason))
+    return table
 
 
 def _deployments(applications: tuple[Application, ...]) -> Table:
