@@ -14,7 +14,9 @@ _ACTIVE = 10_000
 def limits(depth: Depth) -> Scenario:
     """1 to 20 limits, 10 to 1,000,000 counters, 1 to 8 ledgers."""
     seconds = 60 if depth.full else 20 if depth.visits > 1 else 2
-    sizes = (10, 1_000, 100_000, 1_000_000) if depth.visits > 1 else (10, 1_000)
+    sizes: tuple[int, ...] = (10, 1_000_000) if depth.visits > 1 else (10, 1_000)
+    if depth.full:
+        sizes = (10, 1_000, 100_000, 1_000_000)
     return Scenario(
         name=LIMITS,
         title="Limits: CPU added to a request, exchanges, accuracy, in process",
@@ -28,6 +30,7 @@ def limits(depth: Depth) -> Scenario:
                 for limit in (10, 100, 1_000)
             ),
         ),
+        # Nothing is started, so that a further visit is a further round.
         visits=1,
-        rounds=3 if depth.full else 1,
+        rounds=3 if depth.full else min(depth.visits, 2),
     )
