@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import stat
+import time
+from typing import Any
 
 import pytest
 
@@ -64,3 +66,29 @@ def test_no_process_and_no_log_shows_the_key(stack: Stack) -> None:
         assert stack.api_key not in " ".join(process.cmdline())
     for file in stack.home.rglob("*.log"):
         assert stack.api_key.encode() not in file.read_bytes()
+
+
+def test_top_counts_what_was_asked(stack: Stack) -> None:
+    def echo() -> dict[str, Any]:
+        done = stack.cli("top", "--once", "--json", "--interval", "1")
+        assert done.returncode == 0, done.stdout + done.stderr
+        told = json.loads(done.stdout)
+        assert told["away"] is None
+        return next((one for one in told["models"] if one["model"] == "echo-1"), {})
+
+    before = echo().get("requests", 0)
+    asked = [{"role": "user", "content": "count me"}]
+    with stack.client() as client:
+        for _ in range(3):
+            client.chat.completions.create(model="echo-1", messages=asked, max_tokens=2)
+    begun = time.monotonic()
+    while (now := echo())["requests"] < before + 3:
+        assert time.monotonic() - begun < 20, now
+    assert now["tokens"] >= 3 * (2 + 2)
+
+
+def test_status_says_how_each_part_is(stack: Stack) -> None:
+    text = " ".join(stack.cli("status").stdout.split())
+    assert "Health" in text
+    for part in ("Auth and database", "limits' store", "Telemetry"):
+        assert part in text
