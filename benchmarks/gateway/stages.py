@@ -8,8 +8,7 @@ and HTTP parsing, and the client itself.
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Mapping
+import time
 from dataclasses import dataclass
 
 from benchmarks.identity.session import Session
@@ -21,21 +20,12 @@ from benchmarks.scenarios.ports import Probed
 from benchmarks.systems.helixflow_stack import ADMIN_KEY
 from benchmarks.systems.ports import Running
 from benchmarks.systems.ready_answers import PROMPT
+from helixflow.signals import Metric
+from helixflow.telemetry.scrape import Scrape, increase, sums
 
-_LINE = re.compile(
-    r'^helixflow_stage_duration_seconds_(sum|count)\{[^}]*stage="([a-z_]+)"[^}]*\} (\S+)$'
-)
 _TOKENS = 16
 _SHIPPED_S = 3.0
 """Counts travel in batches; after this long all of a load's are on the page."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sums:
-    """One stage so far: seconds in all, and how many times."""
-
-    seconds: float = 0.0
-    count: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +57,7 @@ class Stages:
         return Plan(running.target(CHAT), [body], Expected(_TOKENS), pace)
 
 
-async def _page(running: Running) -> dict[str, Sums]:
+async def _page(running: Running) -> Scrape:
     await asyncio.sleep(_SHIPPED_S)
     session = await Session.connect(running.host, running.port, running.private[ADMIN_KEY])
     try:
@@ -76,27 +66,21 @@ async def _page(running: Running) -> dict[str, Sums]:
         await session.close()
     if status != 200:
         raise LoadFailed(f"/metrics was answered with {status}")
-    return sums_of(page.decode())
+    return Scrape.of(page.decode(), time.monotonic())
 
 
-def sums_of(page: str) -> dict[str, Sums]:
-    """The stages that a page of metrics tells of."""
-    found: dict[str, dict[str, float]] = {}
-    for line in page.splitlines():
-        if matched := _LINE.match(line):
-            kind, stage, value = matched.groups()
-            sums = found.setdefault(stage, {"sum": 0.0, "count": 0.0})
-            sums[kind] += float(value)
-    return {stage: Sums(each["sum"], each["count"]) for stage, each in found.items()}
+def figures(before: Scrape, after: Scrape, whole_us: float) -> dict[str, float]:
+    """Mean µs per request and stage between two pages; a stage that nothing passed is left out.
 
-
-def figures(
-    before: Mapping[str, Sums], after: Mapping[str, Sums], whole_us: float
-) -> dict[str, float]:
-    """Mean µs per request and stage between two pages; a stage that nothing passed is left out."""
-    stages: dict[str, float] = {}
-    for stage, now in after.items():
-        then = before.get(stage, Sums())
-        if now.count > then.count:
-            stages[f"{stage}_us"] = (now.seconds - then.seconds) / (now.count - then.count) * 1e6
+    Raises `LoadFailed` where the pages tell of no stage at all.
+    """
+    seconds, counts = (
+        sums(increase(before, after, f"{Metric.STAGE_SECONDS}_{part}"), "stage")
+        for part in ("sum", "count")
+    )
+    stages = {
+        f"{stage}_us": seconds[stage,] / count * 1e6 for (stage,), count in counts.items() if count
+    }
+    if not stages:
+        raise LoadFailed("/metrics tells of no stage")
     return {"whole_us": whole_us, **stages, "outside_us": whole_us - sum(stages.values())}

@@ -20,8 +20,9 @@ from benchmarks.stats.spread import quantile
 from benchmarks.systems.helixflow_stack import ADMIN_KEY
 from benchmarks.systems.ports import Running
 from benchmarks.systems.ready_answers import PROMPT
+from helixflow.signals import Metric
+from helixflow.telemetry.scrape import Scrape
 
-_METRIC = "helixflow_journal_lag_seconds"
 _EVERY_S = 0.25
 _TOKENS = 16
 _WARM_S = 2.0
@@ -81,7 +82,5 @@ def figures(lags_s: Sequence[float], outcome: Outcome, seconds: float) -> dict[s
 
 def lag_of(page: str) -> float:
     """The lag that a page of metrics says, seconds; 0 where it says none."""
-    values = [
-        float(line.rpartition(" ")[2]) for line in page.splitlines() if line.startswith(_METRIC)
-    ]
-    return max(values, default=0.0)
+    lags = Scrape.of(page, 0.0).series(Metric.JOURNAL_LAG_SECONDS)
+    return max(lags.values(), default=0.0)

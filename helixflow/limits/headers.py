@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import TypeAlias
 
+from helixflow.errors import Breach
 from helixflow.limits.counters import Measure
 from helixflow.limits.exchange import Held
 from helixflow.limits.holding import Holding
@@ -24,6 +25,9 @@ _NAMES = {
         b"x-ratelimit-reset-tokens",
     ),
 }
+
+_NAMES_BY_UNIT = {"requests": _NAMES[Measure.REQUESTS], "tokens": _NAMES[Measure.TOKENS]}
+_RESET_S_MAX = 400 * 86_400.0
 
 
 def duration(seconds: float) -> bytes:
@@ -58,3 +62,13 @@ def rate_headers(held: Iterable[Held], now: float) -> Headers:
             (reset, duration(holding.reset_at - now)),
         )
     return tuple(headers)
+
+
+def breach_headers(breach: Breach) -> Headers:
+    """The headers about a limit that was hit; there are none for spend and requests at a time."""
+    names = _NAMES_BY_UNIT.get(breach.name.partition("_per_")[0])
+    if names is None:
+        return ()
+    left = max(0, math.floor(breach.limit - breach.current))
+    told = (b"%d" % breach.limit, b"%d" % left, duration(min(breach.reset_s, _RESET_S_MAX)))
+    return tuple(zip(names, told, strict=True))

@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeAlias
 
-from prometheus_client.parser import text_string_to_metric_families
-
 from helixflow.signals import Labels
 
 Series: TypeAlias = Mapping[Labels, float]
@@ -44,6 +42,9 @@ class Scrape:
     @staticmethod
     def of(text: str, at: float) -> Scrape:
         """Read a page. Raises ValueError."""
+        # A tenth of a second to import, which every command would pay for the two that read pages.
+        from prometheus_client.parser import text_string_to_metric_families
+
         samples: dict[str, dict[Labels, float]] = {}
         try:
             for family in text_string_to_metric_families(text):

@@ -9,9 +9,9 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from helixflow.api.error_body import error_body
-from helixflow.errors import Breach, Refusal, Refused
+from helixflow.errors import Refusal, Refused
 from helixflow.ids import RequestId
-from helixflow.limits.headers import duration
+from helixflow.limits.headers import breach_headers
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +54,6 @@ STATUS: Mapping[Refusal, int] = MappingProxyType(
 )
 
 _RETRY_AFTER_S = 1.0
-_RESET_S_MAX = 400 * 86_400.0
 _HOPELESS = frozenset({Refusal.MODEL_FAILED})
 """Unavailable, but not for a while only: the same request will not succeed by waiting."""
 
@@ -80,22 +79,8 @@ def answer_of(refused: Refused) -> tuple[int, Headers, bytes]:
         headers.append((b"retry-after", b"%d" % max(1, math.ceil(wait_s))))
         headers.append((b"retry-after-ms", b"%d" % max(1, math.ceil(wait_s * 1000))))
     if refused.breach is not None:
-        headers += _rate_limits(refused.breach)
+        headers += breach_headers(refused.breach)
     return status, headers, body
-
-
-def _rate_limits(breach: Breach) -> Headers:
-    """OpenAI's headers about the limit; it has none for spend and for requests at a time."""
-    unit = breach.name.partition("_per_")[0]
-    if unit not in ("requests", "tokens"):
-        return []
-    left = max(0, math.floor(breach.limit - breach.current))
-    told = (
-        ("limit", b"%d" % breach.limit),
-        ("remaining", b"%d" % left),
-        ("reset", duration(min(breach.reset_s, _RESET_S_MAX))),
-    )
-    return [(f"x-ratelimit-{what}-{unit}".encode(), text) for what, text in told]
 
 
 def internal_error(error: Exception, request_id: RequestId) -> Refused:

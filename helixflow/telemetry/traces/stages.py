@@ -7,7 +7,9 @@ OpenTelemetry's HTTP and GenAI conventions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 
 from helixflow.errors import DeadlineExceeded, Overloaded, Refused, Unavailable
 from helixflow.ids import RequestId
@@ -35,14 +37,18 @@ class Course:
         caller: the place in a trace that it was given, or None.
         failed: whether it was refused or broke off; a client that hung up is no failure.
         seconds: from its arrival in the process to its end.
-        spans: what a trace shows of it.
     """
 
     request_id: RequestId
     caller: TraceContext | None
     failed: bool
     seconds: float
-    spans: tuple[Span, ...]
+    _build: Callable[[], tuple[Span, ...]] = field(repr=False)
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """What a trace shows of it; built when it is asked for, because most are never kept."""
+        return self._build()
 
 
 def course_of(event: Event, source: str, number: int) -> Course | None:
@@ -58,11 +64,15 @@ def course_of(event: Event, source: str, number: int) -> Course | None:
 
 
 def _ingress(event: Event, source: str) -> Course:
-    ended, traced, request_id = (
-        Ended.read(event.facts),
-        Traced.read(event.facts),
-        RequestId(event.id),
-    )
+    ended, traced = Ended.read(event.facts), Traced.read(event.facts)
+    return Course(
+        RequestId(event.id), traced.caller, _failed(ended.outcome), ended.duration_s,
+        partial(_ingress_spans, event, source, ended, traced),
+    )  # fmt: skip
+
+
+def _ingress_spans(event: Event, source: str, ended: Ended, traced: Traced) -> tuple[Span, ...]:
+    request_id = RequestId(event.id)
     trace_id, parent_id, state = _place(request_id, traced.caller)
     root_id = own_span_id(request_id)
     begun = event.at - ended.duration_s - traced.receive_s
@@ -95,17 +105,21 @@ def _ingress(event: Event, source: str) -> Course:
             )
         )
         at = until
-    return Course(
-        request_id, traced.caller, _failed(ended.outcome), ended.duration_s, (root, *stages)
-    )
+    return (root, *stages)
 
 
 def _model(event: Event, source: str, number: int) -> Course:
-    told, caller, request_id = (
-        Generated.read(event.facts),
-        caller_of(event.facts),
-        RequestId(event.id),
-    )
+    told, caller = Generated.read(event.facts), caller_of(event.facts)
+    return Course(
+        RequestId(event.id), caller, _failed(told.outcome), told.duration_s,
+        partial(_model_spans, event, source, number, told, caller),
+    )  # fmt: skip
+
+
+def _model_spans(
+    event: Event, source: str, number: int, told: Generated, caller: TraceContext | None
+) -> tuple[Span, ...]:
+    request_id = RequestId(event.id)
     # The caller of a Model is the Ingress: its own span is what this is a part of.
     trace_id = own_trace_id(request_id) if caller is None else caller.trace_id
     own_id = span_id(request_id, source, str(number))
@@ -145,7 +159,7 @@ def _model(event: Event, source: str, number: int) -> Course:
         )
         for name, start, end in steps
     )
-    return Course(request_id, caller, _failed(told.outcome), told.duration_s, (whole, *spans))
+    return (whole, *spans)
 
 
 def _place(request_id: RequestId, caller: TraceContext | None) -> tuple[str, str, str]:
