@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -49,6 +50,7 @@ settings.load_profile(os.environ.get("HELIXFLOW_EXAMPLES", "quick"))
 # import gives no name.
 _MINTED = re.compile(r"(hx-[a-z]+-|[a-z]{2,}_)[A-Za-z0-9]{20,}")
 _ID_LENGTH_MAX = 200
+_END_S = 120.0
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -59,11 +61,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _end_stack(folder: Path) -> None:
-    """A worker that was interrupted or killed has not ended its stack."""
+    """A worker that was interrupted or killed may not have ended its stack, or be ending it still.
+
+    The folder of a stack that cannot be ended is kept: without its record nobody finds it.
+    """
     del os.environ[RUN_FOLDER]
+    program, deadline = Path(sys.executable).with_name("helixflow"), time.monotonic() + _END_S
     for record in folder.glob("*/stack.json"):
-        program = Path(sys.executable).with_name("helixflow")
-        subprocess.run([program, "down", "--home", record.parent], timeout=120, check=False)
+        command = [program, "down", "--home", record.parent]
+        while subprocess.run(command, timeout=_END_S, check=False).returncode:
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.5)
     shutil.rmtree(folder, ignore_errors=True)
 
 
