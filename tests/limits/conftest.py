@@ -14,7 +14,7 @@ from helixflow.settings import LimitsSettings
 from helixflow.testing.limit_tenant import Stage
 from helixflow.testing.valkey import ValkeyServer, find_servers
 
-from .servers import IMPATIENT, PATIENT, Offset, Open, Servers, Start
+from .servers import PATIENT, Offset, Open, Servers, Start
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +33,7 @@ async def connect(offset: Offset) -> AsyncIterator[Open]:
     """Makes stores that are closed after the test."""
     stores: list[RedisLimitStore] = []
 
-    def one(url: str, settings: LimitsSettings = IMPATIENT, **more: Any) -> RedisLimitStore:
+    def one(url: str, settings: LimitsSettings = PATIENT, **more: Any) -> RedisLimitStore:
         stores.append(RedisLimitStore(url, settings, offset_s=offset, **more))
         return stores[-1]
 

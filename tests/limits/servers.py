@@ -23,7 +23,7 @@ PATIENT = LimitsSettings(store_call_s=5.0)
 """On a busy machine the contract says nothing about how fast a store is."""
 
 IMPATIENT = LimitsSettings(store_call_s=0.4)
-"""Longer than by default, because the machine may be busy."""
+"""For tests of the deadline itself. Longer than by default, because the machine may be busy."""
 
 
 class Servers:

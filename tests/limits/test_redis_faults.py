@@ -12,7 +12,7 @@ from helixflow.limits.ports import Ask, CounterId, LimitStoreAway
 from helixflow.settings import LimitsSettings
 from helixflow.testing.relay import Relay
 
-from .servers import Offset, Open, Start
+from .servers import IMPATIENT, Offset, Open, Start
 from .spender import Spender, a_counter
 
 BLOCKED_S = 60 + 60.5 + 1
@@ -40,7 +40,7 @@ async def test_a_paused_server_is_away_within_the_deadline_and_mixes_no_answers(
     start: Start, connect: Open
 ) -> None:
     server = start()
-    store = connect(server.url())
+    store = connect(server.url(), IMPATIENT)
     counter = a_counter()
     spenders = [Spender(store, f"h{n}", counter, 100) for n in range(8)]
     for spender in spenders:
@@ -61,7 +61,7 @@ async def test_a_paused_server_is_away_within_the_deadline_and_mixes_no_answers(
 async def test_a_slow_server_is_away_until_it_is_fast_again(start: Start, connect: Open) -> None:
     server = start()
     async with Relay(server.port) as relay:
-        spender = Spender(connect(server.url(relay.port)), "h", a_counter(), 1000)
+        spender = Spender(connect(server.url(relay.port), IMPATIENT), "h", a_counter(), 1000)
         assert await spender.step() == 3
         relay.delay_s = 1.0
         async with asyncio.timeout(5):
