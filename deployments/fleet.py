@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from ray import serve
 from ray.serve import RunTarget
+from ray.serve.config import AutoscalingPolicy
 from ray.serve.context import _get_global_client
 from ray.serve.schema import (
     ApplicationStatus,
@@ -26,6 +27,7 @@ from ray.serve.schema import (
 
 from deployments.model import Model
 from deployments.names import LOGGING, MODEL, model_app, model_of
+from deployments.scaling import replicas_wanted
 from helixflow.inference.model_spec import ModelSpec
 from helixflow.routing.ports import ModelState, ModelStatus
 
@@ -124,6 +126,7 @@ class ServeFleet:
                 "min_replicas": spec.replicas.min,
                 "max_replicas": spec.replicas.max,
                 "target_ongoing_requests": spec.replicas.target_ongoing,
+                "policy": AutoscalingPolicy(policy_function=replicas_wanted),
             }
         attempt = self._attempts.get(spec.name, 0)
         version = spec.fingerprint if attempt == 0 else f"{spec.fingerprint}.{attempt}"

@@ -11,6 +11,7 @@ import asyncio
 import contextvars
 import secrets
 from collections.abc import AsyncGenerator
+from pathlib import Path
 from typing import Any
 
 from ray import serve
@@ -22,11 +23,14 @@ from deployments.limit_calls import RayLender
 from deployments.recording import start_recorder
 from deployments.telemetry_calls import RayTelemetry
 from helixflow.clock import SystemClock
+from helixflow.direct.doors import Doors
 from helixflow.gateway.denials import Denials
 from helixflow.gateway.http.app import build_face
 from helixflow.gateway.http.meter import METER
 from helixflow.gateway.local import LocalFace, ModelsWire
+from helixflow.gateway.nearest import NearestDispatcher
 from helixflow.gateway.pipeline import Pipeline
+from helixflow.gateway.ports import Dispatcher
 from helixflow.gateway.published import Published
 from helixflow.gateway.sign_ins import SignIns
 from helixflow.gateway.tracing import Tracing
@@ -91,13 +95,17 @@ class Ingress:
         holder, limits = secrets.token_hex(12), LimitsSettings(**tree["limits"])
         lender = RayLender(limiter, call_s)
         self._ledger = Ledger(lender, holder, limits, clock, signals, wait_s=call_s)
+        dispatcher: Dispatcher = RayDispatcher()
+        self._doors = Doors(Path(tree["run_dir"]), clock)
+        if routing.direct:
+            dispatcher = NearestDispatcher(self._doors, dispatcher, catalog)
         self._pipeline = Pipeline(
             authenticator=authenticator,
             policies=PolicyCopies(office, identity.policy_sets_max, call_s),
             last_used=last_used,
             catalog=catalog,
             limiter=self._ledger,
-            dispatcher=RayDispatcher(),
+            dispatcher=dispatcher,
             settings=self._gateway,
             clock=clock,
             signals=signals,
@@ -151,4 +159,5 @@ class Ingress:
         await asyncio.wait(self._upkeep, timeout=_STOP_S)
         await self._ledger.close()
         self._failures.tell(everything=True)
+        self._doors.close()
         await self._recorder.close()

@@ -15,7 +15,10 @@ from ray import serve
 
 from deployments.names import ROUTER, lean
 from deployments.recording import start_recorder
+from deployments.scaling import DIRECT_REQUESTS
 from helixflow.clock import SystemClock
+from helixflow.direct.door import Door
+from helixflow.direct.place import folder_of
 from helixflow.engine.build import build_engine
 from helixflow.engine.replica import ModelReplica
 from helixflow.errors import ModelLoadError
@@ -45,11 +48,15 @@ class Model:
         self._recorder = start_recorder(tree, "model", clock)
         name = serve.get_replica_context().replica_id.unique_id
         self._replica = ModelReplica(self._spec, engine, clock, self._recorder, name)
+        self._drain_s = float(tree["stack"]["drain_s"])
+        self._door = Door(folder_of(Path(tree["run_dir"]), self._spec.name), self._replica)
         try:
             await self._replica.start(self._progress)
         except ModelLoadError as error:
             await self._report("", 0.0, str(error))
             raise
+        if tree["routing"]["direct"]:
+            await self._door.open()
         await self._report("ready", 1.0, "")
 
     async def unary(self, wire: EngineRequestWire) -> FrameWire:
@@ -77,7 +84,12 @@ class Model:
         """Called by Serve; raising replaces this replica."""
         await self._replica.health()
 
+    async def record_autoscaling_stats(self) -> dict[str, float]:
+        """Called by Serve, which sees no request that comes in by the door (scaling.py)."""
+        return {DIRECT_REQUESTS: float(self._door.ongoing)}
+
     async def __del__(self) -> None:
+        await self._door.close(self._drain_s)
         await self._replica.stop()
         await self._recorder.close()
 

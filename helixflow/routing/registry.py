@@ -140,6 +140,10 @@ class Catalog:
             for name in (*entry.spec.aliases, entry.spec.name)
         }
 
+    def entry(self, name: str) -> Entry | None:
+        """The model of that name or alias, whoever asks."""
+        return self._by_name.get(name)
+
     def visible(self, principal: Principal) -> list[Entry]:
         """The models that exist for this caller, in the configuration's order."""
         entries = () if self._snapshot is None else self._snapshot.entries

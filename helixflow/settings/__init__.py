@@ -215,10 +215,15 @@ class LimitsSettings(Branch):
 
 
 class RoutingSettings(Branch):
-    """The Router's rhythm."""
+    """The Router's rhythm, and how an Ingress reaches a model's replicas.
+
+    With `direct`, replicas on an Ingress's own machine are called over a Unix socket instead of a
+    Serve handle (docs/decisions/0014).
+    """
 
     reconcile_s: float = Field(default=0.5, gt=0)
     snapshot_wait_s: float = Field(default=10.0, gt=0)
+    direct: bool = True
 
 
 class EngineSettings(Branch):
