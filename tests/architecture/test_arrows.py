@@ -11,7 +11,7 @@ ROWS = (
     ("gateway", "handle"),
     ("storage",),
     ("identity", "limits", "routing", "engine", "telemetry"),
-    ("signals", "crypto"),
+    ("signals", "crypto", "direct"),
     ("inference", "api"),
     ("settings",),
     ("tiers",),

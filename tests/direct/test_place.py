@@ -40,7 +40,7 @@ def test_only_the_owner_sees_the_doors_and_paths_may_be_long(tmp_path: Path) -> 
 
 def test_a_door_that_cannot_be_made_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(OSError, match="Not a directory|File exists"):
+    with pytest.raises(OSError, match=r"Not a directory|File exists"):
         listen(tmp_path / "file")
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,7 +66,7 @@ def facts(refused: Refused | None) -> object:
 
 def pieces(whole: bytes, cuts: list[int]) -> list[bytes]:
     ends = sorted({cut % (len(whole) + 1) for cut in cuts} | {0, len(whole)})
-    return [whole[begin:end] for begin, end in zip(ends, ends[1:], strict=False)]
+    return [whole[begin:end] for begin, end in pairwise(ends)]
 
 
 @given(st.lists(FRAMES, max_size=6), st.lists(st.integers(0, 4000), max_size=12))
