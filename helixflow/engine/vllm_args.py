@@ -34,7 +34,7 @@ def engine_environment(budget: Budget) -> dict[str, str]:
         "TRANSFORMERS_OFFLINE": "1",
         "VLLM_DO_NOT_TRACK": "1",
         "VLLM_NO_USAGE_STATS": "1",
-        "VLLM_PLUGINS": "helixflow_tether",
+        "VLLM_PLUGINS": "helixflow_attention,helixflow_tether",
         "TOKENIZERS_PARALLELISM": "false",
     }
     if budget.device == "cpu":
