@@ -36,6 +36,6 @@ def avoid_amx() -> None:
     harmless, and so is calling it where the engine runs on a GPU."""
     if os.environ.get("VLLM_TARGET_DEVICE") != "cpu" or os.environ.get(VARIABLE) == "1":
         return
-    attention = importlib.import_module("vllm.v1.attention.backends.cpu_attn")
+    attention: Any = importlib.import_module("vllm.v1.attention.backends.cpu_attn")
     if not hasattr(attention._get_attn_isa, "__wrapped__"):
         attention._get_attn_isa = without_amx(attention._get_attn_isa)
