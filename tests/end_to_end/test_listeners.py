@@ -60,3 +60,20 @@ def test_http_servers_that_are_not_on_loopback_do_not_exist(stack: Stack) -> Non
     named = {name for name, port in stack.record["ports"].items() if port in open_to_all & http}
     assert named <= {"gcs", "ray_client", "node_manager", "object_manager", "metrics_export",
                      "dashboard_agent_grpc", "runtime_env_agent"}  # fmt: skip
+
+
+def test_replicas_are_called_at_doors_that_are_their_users_alone(stack: Stack) -> None:
+    client = stack.client()
+    client.chat.completions.create(model="echo-1", messages=[{"role": "user", "content": "a"}])
+    [machine] = (stack.home / "run" / "direct").iterdir()
+    doors = {door for model in machine.iterdir() for door in model.iterdir()}
+    assert {model.stat().st_mode & 0o077 for model in machine.iterdir()} == {0}
+    assert all(door.is_socket() for door in doors)
+    assert len(doors) >= 3  # one for each replica that is ready
+    visited = {
+        connection.laddr.rpartition("/.")[2]
+        for process in stack.processes("ServeReplica:model-")
+        for connection in process.net_connections("unix")
+        if "/." in connection.laddr and connection.status == psutil.CONN_NONE
+    }
+    assert {door.name for door in doors} <= visited
