@@ -1,19 +1,16 @@
 """An identity store with as many keys as asked for, of which some are in use.
 
-Rows are written in batches past the repositories, which would take an hour for a million: they are
-what `ApiKeys.create` stores, without its events. Only the keys in use have a text; the others have
-random bytes where the hash of one would be.
+Rows are written past the repositories, which would take an hour for a million: they are what
+`ApiKeys.create` stores, without its events. Only the keys in use have a text; the others are copies
+that the database itself makes of one of them, with random bytes where the hash of a key would be.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import insert, text
+from sqlalchemy import TextClause, insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from benchmarks.identity.popularity import spread_out
@@ -21,16 +18,24 @@ from benchmarks.systems.in_process import HOME, URL
 from benchmarks.systems.ports import Running
 from helixflow.clock import SystemClock
 from helixflow.identity.bootstrap import to_store
-from helixflow.identity.keys import PEPPER_PURPOSE, KeyKind, NewKey, mint
+from helixflow.identity.keys import PEPPER_PURPOSE, KeyKind, mint
 from helixflow.identity.ports import Installation, Unit
-from helixflow.ids import mint_key_id
 from helixflow.settings import StorageSettings
 from helixflow.storage.key_rows import KEYS
 from helixflow.storage.prepare import Prepared, prepare
 from helixflow.storage.tables import api_keys
 
-_BATCH = 10_000
+_BATCH = 1_000
+_CACHE_KIB = 262_144
 _FILL_S = 900.0
+_RANDOM_HEX = {
+    "sqlite": "lower(hex(randomblob(16)))",
+    "postgresql": "encode(uuid_send(gen_random_uuid()), 'hex')",
+}
+_RANDOM_BYTES = {
+    "sqlite": "randomblob(32)",
+    "postgresql": "sha256(uuid_send(gen_random_uuid()))",
+}
 
 
 async def open_store(running: Running, name: str, call_s: float = 2.0) -> Prepared:
@@ -46,17 +51,17 @@ async def fill(running: Running, name: str, total: int, active: int) -> list[str
         await _create_database(running.private[URL].format(database="postgres"), name)
     prepared = await open_store(running, name, _FILL_S)
     try:
-        rows = _Rows(prepared, await prepared.stores.units.read(_installation), total, active)
-        for batch in rows.batches():
-            await prepared.stores.database.write(partial(_add, batch))
+        known = await prepared.stores.units.read(_installation)
+        keys = _Keys(prepared, known, total, active)
+        await prepared.stores.database.write(keys.add)
         await prepared.stores.database.write(_analyze)
     finally:
         await prepared.stores.database.close()
-    return rows.texts
+    return keys.texts
 
 
-class _Rows:
-    """Rows of `api_keys`. `texts` fills up while they are made."""
+class _Keys:
+    """Rows of `api_keys`. `texts` fills up while they are added."""
 
     def __init__(
         self, prepared: Prepared, known: Installation | None, total: int, active: int
@@ -65,24 +70,28 @@ class _Rows:
         self._pepper = prepared.ring.derive(PEPPER_PURPOSE)
         self._known = known
         self._total = total
-        self._places = set(spread_out(active, total))
-        self._plain = self._values(mint(KeyKind.PROJECT))
+        self._active = active
         self.texts: list[str] = []
 
-    def batches(self) -> Iterator[list[dict[str, Any]]]:
-        """All rows, some thousands at a time."""
-        for begin in range(0, self._total, _BATCH):
-            yield [self._row(n) for n in range(begin, min(begin + _BATCH, self._total))]
+    async def add(self, connection: AsyncConnection) -> None:
+        """Add them all, some in use and then copies, so that those in use lie all over."""
+        copy = _copy(connection.dialect.name)
+        if connection.dialect.name == "sqlite":
+            await connection.execute(text(f"PRAGMA cache_size = -{_CACHE_KIB}"))
+        parts = min(self._active, -(-self._total // _BATCH))
+        used, places = spread_out(parts, self._active), spread_out(parts, self._total)
+        for begin, end, first, last in zip(
+            used, [*used[1:], self._active], places, [*places[1:], self._total], strict=True
+        ):
+            rows = [self._in_use() for _ in range(begin, end)]
+            await connection.execute(insert(api_keys), rows)
+            copies = last - first - len(rows)
+            if copies > 0:
+                await connection.execute(copy, {"count": copies, "original": rows[0]["id"]})
 
-    def _row(self, number: int) -> dict[str, Any]:
-        if number not in self._places:
-            return self._plain | {"id": mint_key_id(), "mac": os.urandom(32)}
-        made = mint(KeyKind.PROJECT)
+    def _in_use(self) -> dict[str, Any]:
+        made, known = mint(KeyKind.PROJECT), self._known
         self.texts.append(made.secret.reveal())
-        return self._values(made)
-
-    def _values(self, made: NewKey) -> dict[str, Any]:
-        known = self._known
         return KEYS.values(
             to_store(
                 made, self._pepper, known.organization, known.project, "a service",
@@ -91,12 +100,21 @@ class _Rows:
         )  # fmt: skip
 
 
+def _copy(dialect: str) -> TextClause:
+    """Inserts `count` copies of the key `original`, each with an id and a MAC of its own."""
+    own = {"id": f"'key_' || {_RANDOM_HEX[dialect]}", "mac": _RANDOM_BYTES[dialect]}
+    names = [column.name for column in api_keys.columns]
+    chosen = ", ".join(own.get(name, f"api_keys.{name}") for name in names)
+    return text(
+        "WITH RECURSIVE numbers(n) AS"
+        " (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < :count)"
+        f" INSERT INTO api_keys ({', '.join(names)})"
+        f" SELECT {chosen} FROM numbers, api_keys WHERE api_keys.id = :original"
+    )
+
+
 async def _installation(unit: Unit) -> Installation | None:
     return await unit.installation()
-
-
-async def _add(rows: list[dict[str, Any]], connection: AsyncConnection) -> None:
-    await connection.execute(insert(api_keys), rows)
 
 
 async def _analyze(connection: AsyncConnection) -> None:

@@ -1,7 +1,7 @@
 """One database, SQLite or PostgreSQL, by URL.
 
-`read` and `write` run one function in one transaction. SQLite runs in WAL mode with one writer at a
-time; PostgreSQL through a small pool.
+`read` and `write` run one function in one transaction, `first` one statement without any. SQLite
+runs in WAL mode with one writer at a time; PostgreSQL through a small pool.
 
 Failure behavior: every call is over within `call_s`. A database that is away, locked or too slow
 raises `Unavailable` (with its schema's reason) and a time to come back, and nothing of a failed
@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, event, make_url
+from sqlalchemy import URL, Connection, Executable, Row, event, make_url
 from sqlalchemy.exc import (
     ArgumentError,
     DataError,
@@ -31,7 +31,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from helixflow.errors import ConfigError, Unavailable
 from helixflow.settings import StorageSettings
-from helixflow.storage import migrate
+from helixflow.storage import migrate, sqlite_link
 from helixflow.storage.schema import IDENTITY, Schema
 
 T = TypeVar("T")
@@ -40,10 +40,7 @@ _CONNECTIONS = 8
 _MIGRATION_S = 600.0
 _RETRY_AFTER_S = 1.0
 _WRITES = "helixflow_writes"
-_ONE_SNAPSHOT: dict[str, Any] = {
-    "isolation_level": "REPEATABLE READ",
-    "postgresql_readonly": True,
-}
+_ALONE = "helixflow_alone"
 _DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
     "sqlite+aiosqlite": "sqlite+aiosqlite",
@@ -51,6 +48,15 @@ _DRIVERS = {
     "postgresql": "postgresql+asyncpg",
     "postgresql+asyncpg": "postgresql+asyncpg",
 }
+_READING: dict[str, dict[str, Any]] = {
+    "sqlite": {},
+    "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
+}
+_ALONE_READING: dict[str, dict[str, Any]] = {
+    "sqlite": {_ALONE: True},
+    "postgresql": {"isolation_level": "AUTOCOMMIT"},
+}
+_WRITING: dict[str, Any] = {_WRITES: True}
 _NOT_THE_DATABASE = (IntegrityError, DataError, ProgrammingError, NotSupportedError)
 
 
@@ -61,7 +67,8 @@ class Database:
         self._engine = engine
         self._call_s = call_s
         self._schema = schema
-        self._sqlite = engine.dialect.name == "sqlite"
+        self._dialect = engine.dialect.name
+        self._sqlite = self._dialect == "sqlite"
         self._writer = asyncio.Lock()
 
     @classmethod
@@ -74,25 +81,29 @@ class Database:
 
     async def read(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Run `work` on one consistent state of the database."""
-        try:
-            async with asyncio.timeout(self._call_s):
-                try:
-                    return await self._run(work)
-                except DBAPIError as error:
-                    if not error.connection_invalidated:
-                        raise
-                    return await self._run(work)
-        except (DBAPIError, PoolTimeout, TimeoutError, OSError) as error:
-            raise self._translate(error) from error
+        return await self._read(work, _READING[self._dialect])
+
+    async def first(
+        self, statement: Executable, parameters: Mapping[str, Any] | None = None
+    ) -> Row[*tuple[Any, ...]] | None:
+        """The first row of a statement that reads: one statement sees one state by itself.
+
+        Without the transaction of `read` it is one exchange with the database instead of three.
+        """
+
+        async def look(connection: AsyncConnection) -> Row[*tuple[Any, ...]] | None:
+            return (await connection.execute(statement, parameters)).first()
+
+        return await self._read(look, _ALONE_READING[self._dialect])
 
     async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Run `work` in a transaction that commits when it returns."""
         try:
             async with asyncio.timeout(self._call_s):
                 if not self._sqlite:
-                    return await self._run(work, write=True)
+                    return await self._run(work, _WRITING)
                 async with self._writer:
-                    return await self._run(work, write=True)
+                    return await self._run(work, _WRITING)
         except (DBAPIError, PoolTimeout, TimeoutError, OSError) as error:
             raise self._translate(error) from error
 
@@ -141,14 +152,25 @@ class Database:
         """Close the pool. Calling it twice is harmless."""
         await self._engine.dispose()
 
+    async def _read(
+        self, work: Callable[[AsyncConnection], Awaitable[T]], options: Mapping[str, Any]
+    ) -> T:
+        try:
+            async with asyncio.timeout(self._call_s):
+                try:
+                    return await self._run(work, options)
+                except DBAPIError as error:
+                    if not error.connection_invalidated:
+                        raise
+                    return await self._run(work, options)
+        except (DBAPIError, PoolTimeout, TimeoutError, OSError) as error:
+            raise self._translate(error) from error
+
     async def _run(
-        self, work: Callable[[AsyncConnection], Awaitable[T]], *, write: bool = False
+        self, work: Callable[[AsyncConnection], Awaitable[T]], options: Mapping[str, Any]
     ) -> T:
         async with self._engine.connect() as connection:
-            if write:
-                connection = await connection.execution_options(**{_WRITES: True})
-            elif not self._sqlite:
-                connection = await connection.execution_options(**_ONE_SNAPSHOT)
+            connection = await connection.execution_options(**options)
             async with connection.begin():
                 return await work(connection)
 
@@ -200,7 +222,7 @@ def _sqlite_engine(url: URL, call_s: float) -> AsyncEngine:
         pool_size=_CONNECTIONS,
         max_overflow=0,
         pool_timeout=call_s,
-        connect_args={"timeout": busy_ms / 1000},
+        connect_args={"timeout": busy_ms / 1000, "async_creator_fn": sqlite_link.connect},
     )
 
     def prepare(connection: Any, _: Any) -> None:
@@ -212,9 +234,11 @@ def _sqlite_engine(url: URL, call_s: float) -> AsyncEngine:
         cursor.close()
 
     def begin(connection: Any) -> None:
-        # A writer takes its lock at once: a lock taken halfway cannot wait, it fails.
-        writes = connection.get_execution_options().get(_WRITES, False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        options = connection.get_execution_options()
+        if not options.get(_ALONE, False):
+            # A writer takes its lock at once: a lock taken halfway cannot wait, it fails.
+            writes = options.get(_WRITES, False)
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     event.listen(engine.sync_engine, "connect", prepare)
     event.listen(engine.sync_engine, "begin", begin)

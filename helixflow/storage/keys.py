@@ -13,11 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from helixflow.identity.ports import Found
 from helixflow.ids import KeyId
 from helixflow.storage.database import Database
-from helixflow.storage.key_rows import FIND, found
-from helixflow.storage.revision import read_revision
+from helixflow.storage.key_rows import BY_MAC, found
+from helixflow.storage.revision import REVISION, revision_of
 from helixflow.storage.tables import api_keys
-
-_BY_MAC = FIND.where(api_keys.c.mac == bindparam("wanted"))
 
 
 class SqlKeyStore:
@@ -28,16 +26,11 @@ class SqlKeyStore:
 
     async def find(self, mac: bytes) -> Found:
         """See `KeyStore.find`."""
-
-        async def look(connection: AsyncConnection) -> Found:
-            row = (await connection.execute(_BY_MAC, {"wanted": mac})).first()
-            return Found(None, await read_revision(connection)) if row is None else found(row)
-
-        return await self._database.read(look)
+        return found(await self._database.first(BY_MAC, {"wanted": mac}))
 
     async def revision(self) -> int:
         """See `KeyStore.revision`."""
-        return await self._database.read(read_revision)
+        return revision_of(await self._database.first(REVISION))
 
     async def touch(self, used: Mapping[KeyId, float]) -> None:
         """See `KeyStore.touch`; a time never goes back."""

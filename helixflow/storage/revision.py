@@ -6,10 +6,15 @@ whoever reads a revision sees every change up to it.
 
 from __future__ import annotations
 
-from sqlalchemy import select, update
+from typing import Any
+
+from sqlalchemy import Row, select, update
+from sqlalchemy.exc import NoResultFound
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from helixflow.storage.tables import identity_revision
+
+REVISION = select(identity_revision.c.revision)
 
 
 async def lock_revision(connection: AsyncConnection) -> None:
@@ -25,5 +30,12 @@ async def raise_revision(connection: AsyncConnection) -> None:
 
 async def read_revision(connection: AsyncConnection) -> int:
     """The revision as of the caller's transaction."""
-    revision: int = (await connection.execute(select(identity_revision.c.revision))).scalar_one()
+    return revision_of((await connection.execute(REVISION)).first())
+
+
+def revision_of(row: Row[*tuple[Any, ...]] | None) -> int:
+    """The revision in the row of `REVISION`, or of a statement that reads it with more."""
+    if row is None:
+        raise NoResultFound("the row of the identity revision is gone")
+    revision: int = row.revision
     return revision

@@ -33,7 +33,7 @@ from helixflow.identity.records import (
 from helixflow.ids import KeyId, OrganizationId, ProjectId
 from helixflow.storage import tables
 from helixflow.storage.database import Database
-from helixflow.storage.key_rows import FIND, KEYS, found
+from helixflow.storage.key_rows import BY_ID, KEYS, found
 from helixflow.storage.quota_rows import QUOTAS, has_quotas_about, quota_shapes, quotas_about
 from helixflow.storage.records import Mapping, SqlRecords, add_row, may_be_id
 from helixflow.storage.revision import lock_revision, raise_revision, read_revision
@@ -142,10 +142,8 @@ class SqlUnit:
         """See `Unit.key`."""
         if not may_be_id(key):
             return Found(None, await self.revision())
-        keys = tables.api_keys
-        chosen = FIND.where(keys.c.organization_id == organization, keys.c.id == key)
-        row = (await self._connection.execute(chosen)).first()
-        return Found(None, await self.revision()) if row is None else found(row)
+        wanted = {"organization": organization, "key": key}
+        return found((await self._connection.execute(BY_ID, wanted)).first())
 
     async def service_account(
         self, organization: OrganizationId, account: str

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import bindparam, insert, select, text
+from sqlalchemy.exc import IntegrityError, ResourceClosedError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from helixflow.errors import ConfigError, Refusal, Unavailable
@@ -163,10 +163,48 @@ async def test_a_read_outlives_a_restart_of_postgres(
         number: int = (await connection.execute(text("SELECT 1"))).scalar_one()
         return number
 
-    assert await database.read(one) == 1
-    postgres.stop()
-    postgres.start()
-    assert await database.read(one) == 1
+    async def alone() -> int:
+        row = await database.first(text("SELECT 1 AS number"))
+        return 0 if row is None else row.number
+
+    for ask in (lambda: database.read(one), alone):
+        assert await ask() == 1
+        postgres.stop()
+        postgres.start()
+        assert await ask() == 1
+
+
+async def test_a_statement_alone_gives_its_first_row_and_no_transaction(
+    database: Database, database_kind: str
+) -> None:
+    await database.write(add)
+    wanted = select(organizations).where(organizations.c.id == bindparam("wanted"))
+    row = await database.first(wanted, {"wanted": "org_a"})
+    assert row is not None
+    assert row.name == "org_a"
+    assert await database.first(wanted, {"wanted": "org_b"}) is None
+    if database_kind == "postgres":
+        # Within a transaction this would be refused; it runs, and has no rows.
+        with pytest.raises(ResourceClosedError):
+            await database.first(text("VACUUM organizations"))
+
+
+async def test_transactions_are_what_they_were_after_a_statement_alone(database: Database) -> None:
+    async def fail(connection: AsyncConnection) -> None:
+        await add(connection)
+        raise LookupError
+
+    async def twice(connection: AsyncConnection) -> tuple[list[str], list[str]]:
+        before = await names(connection)
+        await database.write(add)
+        return before, await names(connection)
+
+    assert await database.first(select(organizations)) is None
+    with pytest.raises(LookupError):
+        await database.write(fail)
+    assert await database.first(select(organizations)) is None
+    assert await database.read(twice) == ([], [])
+    assert await database.read(names) == ["org_a"]
 
 
 async def test_postgres_ends_a_statement_at_the_deadline_itself(

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -13,13 +15,17 @@ from helixflow.crypto.master_key import MasterKey
 from helixflow.identity.bootstrap import ensure_bootstrap
 from helixflow.identity.events import EventName
 from helixflow.identity.keys import KeyKind, mint
-from helixflow.identity.ports import StoredKey, Unit
+from helixflow.identity.ports import Found, StoredKey, Unit
 from helixflow.identity.records import Project, etag
 from helixflow.ids import KeyId, OrganizationId, mint_organization_id, mint_project_id
 from helixflow.inference.quota import Scope
+from helixflow.settings import StorageSettings
 from helixflow.storage.database import Database
+from helixflow.storage.key_rows import BY_MAC
+from helixflow.storage.keys import SqlKeyStore
 from helixflow.storage.prepare import Stores
 from helixflow.storage.quota_rows import about
+from helixflow.storage.sqlite_link import OneTurnConnection
 from helixflow.testing.clock import ManualClock
 from helixflow.testing.identity import EPOCH, some_key
 from helixflow.testing.store import (
@@ -212,14 +218,36 @@ async def test_ids_that_no_object_has_find_nothing(stores: Stores) -> None:
 
 async def test_a_look_up_by_mac_uses_the_index(database: Database) -> None:
     async def plan(connection: AsyncConnection) -> str:
+        asked = BY_MAC.compile(connection.sync_engine)
         sqlite = connection.dialect.name == "sqlite"
         if not sqlite:
             await connection.execute(text("SET LOCAL enable_seqscan = off"))
         explain = "EXPLAIN QUERY PLAN" if sqlite else "EXPLAIN"
-        rows = await connection.execute(
-            text(f"{explain} SELECT id FROM api_keys WHERE mac = :mac"), {"mac": b"0" * 32}
-        )
+        rows = await connection.exec_driver_sql(f"{explain} {asked}", (b"0" * 32,))
         return "\n".join(str(row) for row in rows)
 
     used = await database.read(plan)
-    assert "sqlite_autoindex_api_keys" in used or "uq_api_keys_mac" in used
+    assert "sqlite_autoindex_api_keys" in used or "uq_api_keys_mac" in used, used
+
+
+async def test_a_look_up_by_mac_is_one_exchange_without_a_transaction(
+    tmp_path: Path, migrated_sqlite: Path
+) -> None:
+    shutil.copyfile(migrated_sqlite, tmp_path / "test.db")
+    database = Database.open(StorageSettings(url="sqlite:///test.db"), tmp_path)
+    said: list[str] = []
+
+    async def listen(connection: AsyncConnection) -> None:
+        link = (await connection.get_raw_connection()).driver_connection
+        assert isinstance(link, OneTurnConnection)
+        await link.turn(lambda raw: raw.set_trace_callback(said.append))
+
+    try:
+        await database.read(listen)
+        said.clear()
+        keys = SqlKeyStore(database)
+        assert await keys.find(b"0" * 32) == Found(None, 0)
+        assert await keys.revision() == 0
+    finally:
+        await database.close()
+    assert [line.partition(" ")[0] for line in said] == ["SELECT", "SELECT"]
