@@ -16,7 +16,7 @@ from ray.serve.handle import DeploymentHandle
 
 from deployments.calls import LOST
 from deployments.names import MODEL, lean, model_app
-from helixflow.limits.ports import Ask, Grant, LimitStoreAway
+from helixflow.limits.ports import Answer, Ask, LimitStoreAway
 from helixflow.limits.wire import answer_of, exchange_wire
 from helixflow.routing.registry import Snapshot
 
@@ -30,7 +30,7 @@ class RayLender:
 
     async def exchange(
         self, holder: str, number: int, acked: int, groups: Sequence[Sequence[Ask]]
-    ) -> list[tuple[Grant, ...]]:
+    ) -> Answer:
         """See `Lender.exchange`."""
         try:
             async with asyncio.timeout(self._call_s):
@@ -38,10 +38,10 @@ class RayLender:
                 wire = await self._exchange.remote(asked)
         except (TimeoutError, *LOST) as error:
             raise LimitStoreAway("the RateLimiter does not answer") from error
-        grants = answer_of(wire)
-        if grants is None:
+        answer = answer_of(wire)
+        if answer is None:
             raise LimitStoreAway("the RateLimiter's store does not answer")
-        return grants
+        return answer
 
 
 class RayHeld:

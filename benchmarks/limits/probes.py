@@ -73,6 +73,7 @@ class LimitsAccuracy:
         got = asyncio.run(accuracy(self.ledgers, self.limit, self.offered))
         figures = {
             "limits_offered": float(got.offered),
+            "limits_at_once": float(got.at_once),
             "limits_admitted": float(got.admitted),
             "limits_over": float(got.over),
             "limits_unavailable": float(got.unavailable),

@@ -10,7 +10,7 @@ Pure: every method is given `now`, on one clock that never steps.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -91,7 +91,7 @@ class Account:
         if not ask.lease:
             return (0, 0.0)
         left = self.left(ask.limit, now)
-        amount = lease_amount(ask.need, ask.want, left, ask.limit)
+        amount = lease_amount(ask.need, ask.want, left, ask.limit, ask.waiting)
         return (
             None if amount is None else (amount, self._lives.lease_s(ask.life_s, left, ask.limit))
         )
@@ -125,6 +125,10 @@ class Account:
             self._window.book(self._window.slot(now - max(0.0, age_s)), max(0, amount), now)
         self.unknown_until = 0.0
 
+    def others(self, holder: str) -> Iterable[str]:
+        """See `Counter.others`."""
+        return {other for other, _ in self._leases if other != holder}
+
     def empty(self, now: float) -> bool:
         """Whether forgetting the account changes nothing."""
         self._advance(now)
@@ -152,8 +156,9 @@ class Account:
         lacking = need - self.left(limit, now)
         freed_s = self._window.frees_s(lacking, now)
         if self._leases:
-            # Whoever holds a lease may bring it back, at the latest when it ends.
-            soonest_s = max(SOON_S, self._next_end - now)
+            # Whoever holds a lease brings back what it does not use when it is recalled, at the
+            # latest when it ends.
+            soonest_s = max(SOON_S, min(self._next_end - now, self._lives.recall_s))
             freed_s = soonest_s if freed_s is None else min(freed_s, soonest_s)
         return max(SOON_S, freed_s or 0.0)
 

@@ -19,7 +19,7 @@ from itertools import islice
 from helixflow.limits.counters import Measure, measure_of
 from helixflow.limits.exchange import ASKS_MAX, Demand, Entry, Exchange, Held, Wish
 from helixflow.limits.holding import Holding, Lease
-from helixflow.limits.ports import Ask, CounterId, End, Grant
+from helixflow.limits.ports import Answer, Ask, CounterId, End, Grant
 from helixflow.limits.slots import Slots
 from helixflow.settings import LimitsSettings
 
@@ -90,10 +90,16 @@ class Purse:
                 lease.running += 1
                 leases.append((lease, amount))
                 if lease.amount - lease.spent < lease.low:
-                    lease.low = -1
-                    self._to_renew[held] = None
-                    self.urgent = True
+                    self._renew_together(leases)
         return leases
+
+    def _renew_together(self, leases: Iterable[tuple[Lease, int]]) -> None:
+        """One of these is low: with it, what would be low soon is renewed in the same exchange."""
+        for lease, _ in leases:
+            if lease.amount - lease.spent < 2 * lease.low:
+                lease.low = -1
+                self._to_renew[lease.holding] = None
+                self.urgent = True
 
     def stand_in(self, demands: Sequence[Demand], now: float) -> None:
         """The store is away: spend from standbys what cannot be spent otherwise."""
@@ -170,7 +176,7 @@ class Purse:
         self._number += 1
         return Exchange(self._number, self._acked, now)
 
-    def apply(self, exchange: Exchange, answer: Sequence[Sequence[Grant]], now: float) -> None:
+    def apply(self, exchange: Exchange, answer: Answer, now: float) -> None:
         """The store answered."""
         self._acked = exchange.number
         self._voided = False
@@ -179,10 +185,28 @@ class Purse:
             lease.holding.told(lease, end)
             if lease.holding.tell:
                 self._to_say[lease.holding] = None
-        for group, grants in zip(exchange.entries, answer, strict=True):
+        for group, grants in zip(exchange.entries, answer.grants, strict=True):
             refused = any(grant.retry_after_s > 0.0 for grant in grants)
             for entry, grant in zip(group, grants, strict=True):
                 self._hear(entry, grant, refused, exchange.asked_at, now)
+        for id_ in answer.recalled:
+            self._give_up(id_)
+
+    def _give_up(self, id_: CounterId) -> None:
+        """Somebody else needs it: what is not used goes back, and comes again only when needed."""
+        held = self._held.get(id_)
+        if held is not None:
+            held.far = False
+            self._let_go(held)
+            self.urgent = self.urgent or held in self._to_say
+
+    def tidy(self, exchange: Exchange) -> None:
+        """Those who waited for it were served: give back what was lent for them and is left over."""
+        for group in exchange.entries:
+            for entry in group:
+                if entry.ask.waiting and entry.held.surplus:
+                    self._let_go(entry.held)
+                    self.urgent = True
 
     def lose(self, exchange: Exchange, now: float) -> None:
         """There is no answer: nobody knows whether the store heard it."""
@@ -233,7 +257,8 @@ class Purse:
         self._lease_number += 1
         held.asking = True
         want = max(total, held.want(need, life_s))
-        return held.ask(self._lease_number, need, want, life_s, self._ends(held, exchange))
+        ends = self._ends(held, exchange)
+        return held.ask(self._lease_number, need, want, life_s, ends, total)
 
     def _ends(self, held: Holding, exchange: Exchange) -> tuple[End, ...]:
         said = [(lease, End(lease.number, lease.spent, not lease.running)) for lease in held.ends()]
@@ -291,7 +316,7 @@ class Purse:
         elif ask.lease and grant.amount:
             until = asked_at + grant.life_s
             lease = Lease(held, ask.lease, grant.amount, asked_at, until)
-            held.begin(lease, standby=entry.standby)
+            held.begin(lease, ask.waiting, standby=entry.standby)
             self._check_later(held, self._next_look(held, now))
         if held.tell:
             self._to_say[held] = None

@@ -394,6 +394,43 @@ async def check_silent_holders(stage: Stage) -> None:
     expect(ours.isdisjoint(await stage.store.silent(4)), "until it is buried")
 
 
+async def check_those_who_wait(stage: Stage) -> None:
+    """What is waited for is given as far as it is there; what is wanted beside it is a share."""
+    tenant = Tenant(stage.store)
+    counter, level = tenant.counter(), tenant.counter("concurrent_requests")
+    for waiting, there in ((30, 30), (400, 70), (5, 0)):
+        need = Ask(counter, 100, tenant.ask(counter, 100, 1).lease, 1, 400, LIFE_S, waiting=waiting)
+        (grant,) = await tenant.exchange(need)
+        expect(grant.amount == there, f"{waiting} wait: {there} and not {grant.amount}")
+    for waiting, there in ((6, 6), (40, 20)):
+        (grant,) = await tenant.exchange(Ask(level, 20, need=1, want=40, waiting=waiting))
+        expect(there <= grant.amount <= there + 2, f"a level for {waiting}: {grant.amount}")
+
+
+async def check_recalls(stage: Stage) -> None:
+    """Whoever holds something of a counter that was refused to another is told so, once."""
+    holder = Tenant(stage.store)
+    other, third = holder.beside(), holder.beside()
+    counter, level = holder.counter(), holder.counter("concurrent_requests")
+    lease, _ = await holder.take(counter, 10, 6)
+    await holder.level(level, 4, 1, 3, 3)
+    expect(holder.recalled == (), "nobody needs it")
+    _, grant = await other.take(counter, 10, 5)
+    expect(0 < grant.retry_after_s <= 5, "it may be back soon")
+    await third.level(level, 4, 0, 2)
+    await other.say()
+    expect(other.recalled == (), "it has nothing")
+    await holder.say()
+    expect(set(holder.recalled) == {counter, level}, f"recalled: {holder.recalled}")
+    await holder.end(counter, 10, End(lease, 2, last=True))
+    expect(holder.recalled == (), "once")
+    await other.take(counter, 10, 11)
+    _, grant = await other.take(counter, 10, 5)
+    expect(grant.amount == 5, "what was not used is there")
+    await holder.say()
+    expect(holder.recalled == (), "what can never be had is not recalled")
+
+
 async def check_large_numbers(stage: Stage) -> None:
     """Amounts are exact up to 2^53 - 1 (billionths of a US dollar)."""
     tenant = Tenant(stage.store)
@@ -422,8 +459,10 @@ CHECKS: tuple[Check, ...] = (
     check_limits_change,
     check_many_groups,
     check_renewals,
+    check_recalls,
     check_silent_holders,
     check_small_needs,
+    check_those_who_wait,
     check_windows_slide,
 )
 """All checks, for a parametrized test."""

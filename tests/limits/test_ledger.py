@@ -59,6 +59,50 @@ async def test_at_the_limit_exactly_so_many_are_admitted_by_all_ledgers_together
     assert bench.store.exchanges < 200
 
 
+async def test_a_crowd_costs_few_exchanges_and_leaves_nothing_over() -> None:
+    bench = Bench(wait_s=30.0)
+    ledgers = [bench.ledger() for _ in range(4)]
+    principal = caller(quota(RPM, 1_000), quota(SLOTS, 1_500))
+    results = await asyncio.gather(
+        *(reserve(ledgers[turn % 4], principal) for turn in range(2_000)), return_exceptions=True
+    )
+    held = [each for each in results if isinstance(each, Reserved)]
+    refused_ = [each for each in results if isinstance(each, QuotaExceeded)]
+    assert (len(held), len(refused_)) == (1_000, 1_000)
+    assert bench.store.exchanges < 30
+
+
+async def test_what_lies_unused_elsewhere_comes_back_within_a_heartbeat() -> None:
+    bench = Bench()
+    idle, busy = bench.ledger(), bench.ledger()
+    principal = caller(quota(RPM, 200), quota(SLOTS, 5))
+    (await reserve(idle, principal)).settle(None)  # of a lease of more than one
+    error = None
+    admitted = 0
+    while error is None:
+        try:
+            (await reserve(busy, principal)).settle(None)
+            admitted += 1
+        except QuotaExceeded as refusal:
+            error = refusal
+    assert admitted < 199
+    assert error.retry_after_s is not None
+    assert error.retry_after_s <= 1.5
+    said = bench.store.exchanges
+    idle.beat()
+    await until(lambda: bench.store.exchanges == said + 2)
+    bench.clock.advance(error.retry_after_s)
+    for _ in range(199 - admitted):
+        (await reserve(busy, principal)).settle(None)
+    assert isinstance(await refused(busy, principal), QuotaExceeded)
+
+
+async def test_a_granted_request_is_admitted_though_its_process_was_late_to_look() -> None:
+    bench = Bench(wait_s=0.0)  # the deadline passes together with the answer
+    reserved = await reserve(bench.ledger(), caller(quota(RPM, 5)))
+    assert told(reserved)["remaining-requests"] == "4"
+
+
 async def test_slots_are_exact_across_ledgers_and_all_come_back() -> None:
     bench = Bench(wait_s=30.0)
     ledgers = [bench.ledger() for _ in range(3)]

@@ -8,7 +8,7 @@ from helixflow.ids import OrganizationId
 from helixflow.limits.book import Book
 from helixflow.limits.exchange import ASKS_MAX, Demand, Exchange, Held
 from helixflow.limits.holding import ENDS_MAX, Holding, Lease
-from helixflow.limits.ports import CounterId, Grant
+from helixflow.limits.ports import Answer, CounterId
 from helixflow.limits.purse import Purse
 from helixflow.limits.slots import Slots
 from helixflow.settings import LimitsSettings
@@ -49,11 +49,12 @@ class Play:
         self.sent.append(exchange)
         return exchange
 
-    def answer(self, exchange: Exchange) -> list[tuple[Grant, ...]]:
+    def answer(self, exchange: Exchange) -> Answer:
+        holder = str(id(self))
         grants, _ = self.book.exchange(
-            str(id(self)), exchange.number, exchange.acked, exchange.groups, self.now
+            holder, exchange.number, exchange.acked, exchange.groups, self.now
         )
-        return grants
+        return Answer(grants, self.book.recalled(holder))
 
     def talk(self, *waits: Sequence[Demand]) -> Exchange:
         exchange = self.send(*waits)
@@ -267,7 +268,8 @@ def test_a_standby_is_kept_for_rates_that_are_in_use_and_far_from_their_limit() 
     assert rate.standby is not None
     assert rate.standby.until > play.now + 25
     assert spend.standby is None
-    play.now += 25.0
+    assert rate.lease is not None
+    play.now = rate.lease.until
     demands: list[Demand] = [(rate, 1)]
     assert play.take(*demands) is None
     play.purse.stand_in(demands, play.now)
@@ -421,5 +423,5 @@ def test_a_sign_of_life_says_nothing_else() -> None:
     play.rate(5)
     probe = play.purse.probe(play.now)
     assert (probe.number, probe.groups) == (1, [])
-    play.purse.apply(probe, [], play.now)
+    play.purse.apply(probe, Answer([]), play.now)
     assert play.talk().acked == 1

@@ -17,5 +17,11 @@ async def test_limits_are_exact_for_any_number_of_ledgers() -> None:
     assert (got.admitted, got.over) == (10, 0)
 
 
+async def test_all_of_a_limit_is_used_though_a_crowd_left_something_over_in_one_ledger() -> None:
+    got = await accuracy(ledgers=8, limit=1_000, offered=4_000)
+    assert got.at_once >= 900
+    assert (got.admitted, got.over, got.unavailable) == (1_000, 0, 0)
+
+
 def test_there_are_as_many_limits_as_are_asked_for() -> None:
     assert len(set(some_quotas(20))) == 20
