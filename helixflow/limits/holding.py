@@ -160,13 +160,17 @@ class Holding:
 
     def left(self, now: float) -> int:
         """What is left of the limit, as far as this process knows."""
+        left = self.remaining
         lease = self.lease
-        own = 0
         if lease is not None and lease.until > now:
-            own = lease.amount - lease.spent
-        if self.standby is not None and self.standby.until > now:
-            own += self.standby.amount
-        return min(self.limit, max(0, self.remaining + own))
+            left += lease.amount - lease.spent
+        lease = self.standby
+        if lease is not None and lease.until > now:
+            left += lease.amount
+        if left <= 0:
+            return 0
+        limit = self.limit
+        return left if left < limit else limit
 
     def set_limit(self, limit: int) -> None:
         """The limit is another one; what was lent under a larger one is not spent any more."""

@@ -75,22 +75,33 @@ class Purse:
 
     def take(self, demands: Sequence[Demand], now: float) -> list[tuple[Lease, int]] | None:
         """Take everything, or nothing and return None; leases, and what was taken of each."""
-        if not self._all_there(demands, now):
-            return None
         leases: list[tuple[Lease, int]] = []
+        slots: list[Slots] = []
         for held, amount in demands:
-            held.used_at = now
             if isinstance(held, Slots):
-                held.take()
-                if held.far and held.running >= held.level:
-                    self._to_say[held] = None
-                    self.urgent = True
-            elif amount and (lease := held.lease) is not None:
-                lease.spent += amount
-                lease.running += 1
+                if held.running >= held.level or now >= self._alive_until:
+                    return None
+                slots.append(held)
+            elif amount:
+                lease = held.lease
+                if lease is None or lease.amount - lease.spent < amount or lease.until <= now:
+                    return None
                 leases.append((lease, amount))
-                if lease.amount - lease.spent < lease.low:
-                    self._renew_together(leases)
+        low = False
+        for lease, amount in leases:
+            lease.holding.used_at = now
+            spent = lease.spent = lease.spent + amount
+            lease.running += 1
+            if lease.amount - spent < lease.low:
+                low = True
+        for held in slots:
+            held.used_at = now
+            held.take()
+            if held.far and held.running >= held.level:
+                self._to_say[held] = None
+                self.urgent = True
+        if low:
+            self._renew_together(leases)
         return leases
 
     def _renew_together(self, leases: Iterable[tuple[Lease, int]]) -> None:
@@ -127,17 +138,6 @@ class Purse:
         if not slots.far and slots.level > slots.running:
             self._to_say[slots] = None
             self.soon = True
-
-    def _all_there(self, demands: Sequence[Demand], now: float) -> bool:
-        for held, amount in demands:
-            if isinstance(held, Slots):
-                if held.running >= held.level or now >= self._alive_until:
-                    return False
-            elif amount:
-                lease = held.lease
-                if lease is None or lease.amount - lease.spent < amount or lease.until <= now:
-                    return False
-        return True
 
     def lacks(self, demand: Demand, now: float) -> bool:
         """Whether a demand cannot be taken without asking."""
