@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 from helixflow.limits.counter import SOON_S, Decision, Move
 from helixflow.limits.ports import TOMBSTONE_S, Ask
-from helixflow.limits.sizing import Lives, lease_amount
+from helixflow.limits.sizing import Lives, is_far, lease_amount
 from helixflow.limits.window import Window
 
 ENDED_MAX = 16_384
@@ -88,6 +88,8 @@ class Account:
 
     def decide(self, holder: str, ask: Ask, now: float) -> Decision | None:
         """See `Counter.decide`."""
+        if ask.renews:
+            return self._renewal(holder, ask, now)
         if not ask.lease:
             return (0, 0.0)
         left = self.left(ask.limit, now)
@@ -97,17 +99,21 @@ class Account:
         )
 
     def moves(self, holder: str, ask: Ask, decision: Decision | None, now: float) -> list[Move]:
-        """See `Counter.moves`: `("b", lease, amount, until)`, or nothing."""
+        """See `Counter.moves`: `("b", lease, amount, until)`, `("r", lease, until)`, or nothing."""
         if decision is None or decision[0] == 0:
             return []
         amount, life_s = decision
+        if ask.renews:
+            return [("r", ask.renews, now + life_s + self._lives.margin_s)]
         return [("b", ask.lease, amount, now + life_s + self._lives.margin_s)]
 
     def apply(self, holder: str, move: Move, now: float) -> None:
-        """See `Counter.apply`: begin a lease, or `("e", lease, spent)` end one."""
+        """See `Counter.apply`: begin a lease, renew one, or `("e", lease, spent)` end one."""
         if move[0] == "b":
             _, number, amount, until = move
             self._begin((holder, number), amount, until, now)
+        elif move[0] == "r":
+            self._renew((holder, move[1]), move[2], now)
         else:
             self._end((holder, move[1]), move[2], now)
 
@@ -194,6 +200,20 @@ class Account:
         self._lent += amount
         self._next_end = min(self._next_end, until)
         self._last_end = max(self._last_end, until)
+
+    def _renewal(self, holder: str, ask: Ask, now: float) -> Decision:
+        left = self.left(ask.limit, now)
+        lease = self._leases.get((holder, ask.renews))
+        if lease is None or not is_far(left, ask.limit):
+            return (0, 0.0)
+        return (lease[0], self._lives.lease_s(ask.life_s, left, ask.limit))
+
+    def _renew(self, key: LeaseKey, until: float, now: float) -> None:
+        self._advance(now)
+        lease = self._leases.get(key)
+        if lease is not None:
+            self._leases[key] = (lease[0], max(lease[1], until))
+            self._last_end = max(self._last_end, until)
 
     def _end(self, key: LeaseKey, spent: int, now: float) -> None:
         """Take a holder's word for what it spent of a lease."""

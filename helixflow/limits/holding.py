@@ -260,6 +260,22 @@ class Holding:
         wanted = max(need, want)
         return Ask(self.id, self.limit, number, need, wanted, life_s, ends, waiting=waiting)
 
+    @property
+    def renewable(self) -> bool:
+        """Whether the lease will do for another life, because little was spent of it."""
+        lease = self.lease
+        return lease is not None and 2 * (lease.amount - lease.spent) >= lease.amount
+
+    def renewal(self, lease: Lease, life_s: float, ends: tuple[End, ...]) -> Ask:
+        """The ask for another life of a lease."""
+        return Ask(self.id, self.limit, life_s=life_s, ends=ends, renews=lease.number)
+
+    def renewed(self, number: int, until: float) -> None:
+        """A lease has another life, unless it was given back meanwhile."""
+        lease = self.lease
+        if lease is not None and lease.number == number:
+            lease.until = max(lease.until, until)
+
     def want(self, need: int, life_s: float) -> int:
         """What is of use for `life_s` seconds, by what was spent lately."""
         if need:

@@ -176,6 +176,8 @@ class Ask:
         waiting: what those who wait for it would take at once, between `need` and `want`: given as
             far as it is there, while of what is wanted beyond it only a share is. A level, for
             `concurrent_requests`.
+        renews: the number of a lease of this holder that lives: its life is counted anew, where the
+            limit is far and it is known; its amount stays. Nothing begins then (`lease` is 0).
     """
 
     counter: CounterId
@@ -187,6 +189,7 @@ class Ask:
     ends: tuple[End, ...] = ()
     used: int = 0
     waiting: int = 0
+    renews: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +197,7 @@ class Grant:
     """What the store gave for an `Ask`.
 
     Attributes:
-        amount: of the lease that began; 0 where none did. Or the level that the holder may use,
+        amount: of the lease that began or lives on; 0 where none did. Or the level that the holder may use,
             which may be below what it runs; 0 where the group was refused: then it keeps its own.
         life_s: how long the lease lives, from the answer; the holder counts from asking.
         remaining: what is left in the limit beside all leases and levels. Never below 0.

@@ -285,6 +285,12 @@ class Purse:
         """What is to be said about a counter with a window; None where there is nothing (more)."""
         renew = held in self._to_renew and not held.asking
         self._to_renew.pop(held, None)
+        if renew and (lease := held.lease) is not None and held.renewable:
+            held.asking = True
+            life_s = self._settings.lease_far_s
+            if held.measure in _RATES:
+                life_s = max(life_s, self._settings.standby_s)
+            return held.renewal(lease, life_s, self._ends(held, exchange))
         if renew:
             return self._lease_ask(held, 0, 0, exchange)
         return held.ask(0, 0, 0, 0.0, self._ends(held, exchange)) if held.tell else None
@@ -307,7 +313,7 @@ class Purse:
                 held.void()
             if held.overstated:
                 self._to_say[held] = None
-            self._check_later(held, now + self._settings.silent_s)
+            self._check_later(held, self._next_statement(held, now))
             return
         held.hear(grant, ask.need, now)
         held.asking = False
@@ -317,6 +323,9 @@ class Purse:
             until = asked_at + grant.life_s
             lease = Lease(held, ask.lease, grant.amount, asked_at, until)
             held.begin(lease, ask.waiting, standby=entry.standby)
+            self._check_later(held, self._next_look(held, now))
+        elif ask.renews and grant.amount and not outdated:
+            held.renewed(ask.renews, asked_at + grant.life_s)
             self._check_later(held, self._next_look(held, now))
         if held.tell:
             self._to_say[held] = None
@@ -345,7 +354,7 @@ class Purse:
                 self._to_say[held] = None  # stated again, in case the store forgot
             else:
                 self._let_go(held)
-            self._drop_or_check(held, now + self._settings.silent_s, busy=busy)
+            self._drop_or_check(held, self._next_statement(held, now), busy=busy)
             return
         self._end_what_is_over(held, now)
         if busy:
@@ -386,6 +395,15 @@ class Purse:
         held.retire_all()
         if held.tell:
             self._to_say[held] = None
+
+    def _next_statement(self, held: Slots, now: float) -> float:
+        """When a level is stated again, in case the store forgot.
+
+        One that nobody uses less often, but at least once before a store that lost its memory gives
+        levels again (`Lives.longest_s`, which is more than `slots_s`).
+        """
+        silent_s = self._settings.silent_s
+        return now + (silent_s if held.running else max(silent_s, self._settings.slots_s / 2))
 
     def _next_look(self, held: Holding, now: float) -> float:
         if held.lease is None:

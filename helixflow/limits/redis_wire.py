@@ -153,7 +153,9 @@ class Call:
             slots,
             asks,
         )
-        only_ends = not any(ask.lease or _is_level(ask) for group in self.groups for ask in group)
+        only_ends = not any(
+            ask.lease or ask.renews or _is_level(ask) for group in self.groups for ask in group
+        )
         return (SETTLE if only_ends else GRANT).call(keys, _encode(told))
 
     def _ask(self, ask: Ask) -> tuple[Any, ...]:
@@ -169,6 +171,7 @@ class Call:
             ask.life_s,
             ends,
             ask.waiting,
+            ask.renews,
         )
 
     def nothing(self) -> list[tuple[Grant, ...]]:

@@ -13,9 +13,10 @@ from helixflow.ids import OrganizationId
 from helixflow.limits.ports import Answer, Ask, CounterId, End, Grant
 
 AskWire: TypeAlias = tuple[
-    str, str, str, int, int, int, int, float, tuple[tuple[int, int, bool], ...], int, int
+    str, str, str, int, int, int, int, float, tuple[tuple[int, int, bool], ...], int, int, int
 ]
-"""`(organization, name, scope, limit, lease, need, want, life_s, ends, used, waiting)`."""
+"""`(organization, name, scope, limit, lease, need, want, life_s, ends, used, waiting,
+renews)`."""
 
 GrantWire: TypeAlias = tuple[int, float, int, float, float]
 """`(amount, life_s, remaining, reset_s, retry_after_s)`."""
@@ -71,15 +72,15 @@ def _ask_wire(ask: Ask) -> AskWire:
     ends = tuple((end.lease, end.spent, end.last) for end in ask.ends)
     return (
         counter.organization, counter.name, counter.scope, ask.limit, ask.lease, ask.need,
-        ask.want, ask.life_s, ends, ask.used, ask.waiting,
+        ask.want, ask.life_s, ends, ask.used, ask.waiting, ask.renews,
     )  # fmt: skip
 
 
 def _ask_of(wire: AskWire) -> Ask:
-    organization, name, scope, limit, lease, need, want, life_s, ends, used, waiting = wire
+    organization, name, scope, limit, lease, need, want, life_s, ends, used, waiting, renews = wire
     counter = CounterId(OrganizationId(organization), name, scope)
     said = tuple(End(number, spent, last) for number, spent, last in ends)
-    return Ask(counter, limit, lease, need, want, life_s, said, used, waiting)
+    return Ask(counter, limit, lease, need, want, life_s, said, used, waiting, renews)
 
 
 def _grant_wire(grant: Grant) -> GrantWire:

@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
-from helixflow.limits.ports import Ask, End
+from helixflow.limits.ports import Ask, End, Grant
 from helixflow.testing.limit_tenant import LIFE_S, Stage, Tenant, expect
 
 WINDOWS_S = {
@@ -407,6 +407,36 @@ async def check_those_who_wait(stage: Stage) -> None:
         expect(there <= grant.amount <= there + 2, f"a level for {waiting}: {grant.amount}")
 
 
+async def check_another_life(stage: Stage) -> None:
+    """A lease that lives is given another life far from the limit, to its holder alone."""
+    tenant = Tenant(stage.store)
+    counter = tenant.counter("requests_per_hour")
+
+    async def renew(who: Tenant, lease: int) -> Grant:
+        (grant,) = await who.exchange(Ask(counter, 100, life_s=LIFE_S, renews=lease))
+        expect(grant.retry_after_s == 0, "nothing is needed, so nothing is refused")
+        return grant
+
+    lease, _ = await tenant.take(counter, 100, 5)
+    for _ in range(3):
+        stage.advance(LIFE_S * 0.8)
+        grant = await renew(tenant, lease)
+        expect(grant.amount == 5, "it lives on with what it is")
+        expect(0 < grant.life_s <= LIFE_S, "for no longer than asked")
+        expect(grant.remaining == 95, "and counts once")
+    expect((await renew(tenant.beside(), lease)).amount == 0, "it is nobody else's")
+    expect((await renew(tenant, lease + 1)).amount == 0, "nobody knows of such a lease")
+    _, grant = await tenant.beside().take(counter, 100, 80)
+    expect(grant.amount == 80, "the limit comes near")
+    expect((await renew(tenant, lease)).amount == 0, "near it leases are short")
+    grant = await tenant.end(counter, 100, End(lease, 2, last=True))
+    expect(grant.remaining == 18, "it lived until then")
+    expect((await renew(tenant, lease)).amount == 0, "what ended is over")
+    short, _ = await tenant.take(counter, 1_000, 5)
+    stage.advance(PAST_LIFE_S)
+    expect((await renew(tenant, short)).amount == 0, "also by its time")
+
+
 async def check_recalls(stage: Stage) -> None:
     """Whoever holds something of a counter that was refused to another is told so, once."""
     holder = Tenant(stage.store)
@@ -443,6 +473,7 @@ async def check_large_numbers(stage: Stage) -> None:
 
 
 CHECKS: tuple[Check, ...] = (
+    check_another_life,
     check_counters_stand_apart,
     check_debts,
     check_ends_nobody_knows,

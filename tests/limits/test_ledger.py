@@ -402,7 +402,7 @@ async def test_a_caller_whose_counters_were_forgotten_is_known_again() -> None:
 
 
 async def test_who_waits_while_its_counters_are_forgotten_is_measured_again() -> None:
-    bench = Bench(LimitsSettings(held_max=2))
+    bench = Bench(LimitsSettings(held_max=2, idle_s=60.0))
     ledger, principal = bench.ledger(), caller(quota(RPM, 1_000))
     bench.store.held.clear()
     first = asyncio.create_task(reserve(ledger, caller(quota(RPM, 5, Scope.KEY))))
@@ -420,7 +420,7 @@ async def test_who_waits_while_its_counters_are_forgotten_is_measured_again() ->
 
 
 async def test_who_waits_while_its_counters_are_forgotten_for_others_is_refused() -> None:
-    bench = Bench(LimitsSettings(held_max=2))
+    bench = Bench(LimitsSettings(held_max=2, idle_s=60.0))
     ledger = bench.ledger()
     bench.store.held.clear()
     first = asyncio.create_task(reserve(ledger, caller(quota(RPM, 5, Scope.KEY))))

@@ -45,6 +45,7 @@ class Wish:
     need: int
     more: int
     waiting: int
+    renews: int
     used: int
     life_s: float
     lease: bool
@@ -77,7 +78,7 @@ class Bury:
 
 Step: TypeAlias = Say | Pass | Bury
 
-_LOOK = Wish(0, 0, 0, 0, 0, 0, 0.0, lease=False, ends=())
+_LOOK = Wish(0, 0, 0, 0, 0, 0, 0, 0.0, lease=False, ends=())
 
 amounts = st.integers(0, 12)
 wishes = st.builds(
@@ -87,6 +88,7 @@ wishes = st.builds(
     need=amounts,
     more=amounts,
     waiting=amounts,
+    renews=st.sampled_from([0, 0, 0, 1, 2]),
     used=amounts,
     life_s=st.sampled_from([5.0, 30.0, 60.0]),
     lease=st.booleans(),
@@ -134,6 +136,9 @@ class Speaker:
             End(self._lease(wish.counter, back, now), spent, last)
             for back, spent, last in wish.ends
         )
+        if wish.renews:
+            renews = self._lease(wish.counter, wish.renews - 1, now)
+            return Ask(counter, wish.limit, life_s=wish.life_s, ends=ends, renews=renews)
         lease = self._begin(wish.counter, now) if wish.lease else 0
         want = wish.need + wish.more
         waiting = min(wish.waiting, want)

@@ -27,6 +27,7 @@ _asks = st.builds(
     st.lists(st.builds(End, _amounts, _amounts, st.booleans()), max_size=3).map(tuple),
     _amounts,
     _amounts,
+    _amounts,
 )
 _grants = st.builds(Grant, _amounts, _times, _amounts, _times, _times)
 _answers = st.builds(

@@ -8,11 +8,24 @@ read_ended()
 
 -- Windows. A decision is {met, amount, life_s}.
 
+-- Where the holder's lease of that number lives: its first place.
+local function living(counter, lease)
+  local leases = counter.leases
+  for i = 1, #leases, 5 do
+    if leases[i + 1] == lease and leases[i] == holder and leases[i + 4] == LIVE then return i end
+  end
+end
+
 local function decide_lease(counter, ask)
-  local _, limit, lease, need, want, _, life_s, _, waiting = unpack(ask)
-  if lease == 0 then return {true, 0, 0} end
+  local _, limit, lease, need, want, _, life_s, _, waiting, renews = unpack(ask)
+  if lease == 0 and renews == 0 then return {true, 0, 0} end
   local left = left_of(counter, limit)
   local is_far = left > 0 and left >= limit / far
+  if renews > 0 then
+    local place = living(counter, renews)
+    if not place or not is_far then return {true, 0, 0} end
+    return {true, counter.leases[place + 2], math.min(life_s, far_s)}
+  end
   if need > math.max(left, 0) then return {false, 0, 0} end
   if need == 0 and not is_far then return {true, 0, 0} end
   local amount = math.max(need, math.min(waiting, left), math.min(want, math.floor(left / share)))
@@ -24,6 +37,12 @@ local function begin(counter, lease, amount, life_s)
   local n = #leases
   leases[n + 1], leases[n + 2], leases[n + 3] = holder, lease, amount
   leases[n + 4], leases[n + 5] = now + life_s + margin_s, LIVE
+  counter.changed = true
+end
+
+local function renew(counter, lease, life_s)
+  local until_place = living(counter, lease) + 3
+  counter.leases[until_place] = math.max(counter.leases[until_place], now + life_s + margin_s)
   counter.changed = true
 end
 
@@ -164,6 +183,8 @@ local function exchange(group)
     if not met then amount, life_s = 0, 0 end
     if counter.levels then
       state(counter, amount, ask)
+    elseif amount > 0 and ask[10] > 0 then
+      renew(counter, ask[10], life_s)
     elseif amount > 0 then
       begin(counter, ask[3], amount, life_s)
     end
