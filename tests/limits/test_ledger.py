@@ -150,6 +150,23 @@ async def test_a_refusal_says_what_is_used_up_and_spends_nothing() -> None:
     assert dict(ledger.headers(principal, SPEC.name))[b"x-ratelimit-remaining-requests"] == b"0"
 
 
+async def test_a_hard_limit_of_spend_takes_the_most_that_a_request_can_cost() -> None:
+    bench = Bench()
+    ledger, principal = bench.ledger(), caller(quota(SPEND, 1_000_000, hard=True))
+    most = body(prompt_bytes=36, max_tokens=10)  # 100 tokens at 2 and 10 at 10 dollars a million
+    held = [await reserve(ledger, principal, most) for _ in range(3)]
+    with pytest.raises(QuotaExceeded) as caught:
+        await reserve(ledger, principal, most)
+    breach = caught.value.breach
+    assert breach is not None
+    assert breach.current == pytest.approx(0.0009)
+    for each in held:
+        each.settle(Usage(10, 1))
+    bench.clock.advance(1.0)
+    (view,) = await ledger.view(principal)
+    assert view.remaining == pytest.approx(0.001 - 3 * 0.00003)
+
+
 async def test_what_can_never_be_is_refused_at_once_and_without_a_time() -> None:
     bench = Bench()
     error = await refused(bench.ledger(), caller(quota(TPM, 90, Scope.KEY)))
