@@ -2,7 +2,8 @@
 
 Failure behavior: a RateLimiter that does not answer in time is `LimitStoreAway` to the Ingress,
 whose ledger goes on from what it holds. A Model replica that cannot be asked makes the answer
-"unknown", and nothing is freed on it.
+"unknown", and nothing is freed on it. Telemetry that cannot be asked what was used before makes that
+unknown too: windows stay full until they are over, or it can.
 """
 
 from __future__ import annotations
@@ -16,9 +17,13 @@ from ray.serve.handle import DeploymentHandle
 
 from deployments.calls import LOST
 from deployments.names import MODEL, lean, model_app
-from helixflow.limits.ports import Ask, Grant, LimitStoreAway
+from deployments.telemetry_calls import RayTelemetry
+from helixflow.errors import Unavailable
+from helixflow.inference.quota import Scope
+from helixflow.limits.ports import Answer, Ask, CounterId, LimitStoreAway
 from helixflow.limits.wire import answer_of, exchange_wire
 from helixflow.routing.registry import Snapshot
+from helixflow.telemetry.past_use import Question
 
 
 class RayLender:
@@ -30,7 +35,7 @@ class RayLender:
 
     async def exchange(
         self, holder: str, number: int, acked: int, groups: Sequence[Sequence[Ask]]
-    ) -> list[tuple[Grant, ...]]:
+    ) -> Answer:
         """See `Lender.exchange`."""
         try:
             async with asyncio.timeout(self._call_s):
@@ -38,10 +43,34 @@ class RayLender:
                 wire = await self._exchange.remote(asked)
         except (TimeoutError, *LOST) as error:
             raise LimitStoreAway("the RateLimiter does not answer") from error
-        grants = answer_of(wire)
-        if grants is None:
+        answer = answer_of(wire)
+        if answer is None:
             raise LimitStoreAway("the RateLimiter's store does not answer")
-        return grants
+        return answer
+
+
+class RayPastUse:
+    """Telemetry's records of use, as `limits.ports.PastUse`."""
+
+    def __init__(self, telemetry: RayTelemetry) -> None:
+        self._telemetry = telemetry
+
+    async def amounts(self, counter: CounterId, within_s: float) -> list[tuple[float, int]] | None:
+        """See `PastUse.amounts`."""
+        unit = counter.name.partition("_per_")[0]
+        scope = () if counter.scope == Scope.ORGANIZATION else _pairs(counter.scope)
+        try:
+            uses = await self._telemetry.used(Question(counter.organization, unit, scope, within_s))
+        except Unavailable:
+            return None
+        return None if uses is None else list(uses)
+
+
+def _pairs(scope: str) -> tuple[tuple[str, str], ...]:
+    """`key=k,model=m` as pairs."""
+    return tuple(
+        (name, value) for name, _, value in (one.partition("=") for one in scope.split(","))
+    )
 
 
 class RayHeld:

@@ -3,7 +3,8 @@
 Failure behavior: while it is away, every Ingress goes on from the leases that it holds, and spend
 limits refuse when those are used up. With the memory store its grants are journaled before they
 are answered, and replayed when it returns; that store is for exactly one replica. With a Redis it
-answers within the store's deadline that it is away, and any number of replicas share it.
+answers within the store's deadline that it is away, and any number of replicas share it. Where the
+store has lost its memory, it asks Telemetry what was used.
 """
 
 from __future__ import annotations
@@ -16,14 +17,15 @@ from typing import Any
 
 from ray.serve.handle import DeploymentHandle
 
-from deployments.limit_calls import RayHeld
+from deployments.limit_calls import RayHeld, RayPastUse
 from deployments.recording import start_recorder
+from deployments.telemetry_calls import RayTelemetry
 from helixflow.clock import SystemClock
 from helixflow.limits.build import open_store
 from helixflow.limits.ports import LimitStoreAway
 from helixflow.limits.silence import Silence
 from helixflow.limits.wire import AnswerWire, ExchangeWire, answer_wire, exchange_of
-from helixflow.settings import GatewaySettings, LimitsSettings
+from helixflow.settings import GatewaySettings, LimitsSettings, TelemetrySettings
 from helixflow.telemetry.logs import configure_logging
 
 _log = logging.getLogger(__name__)
@@ -38,7 +40,8 @@ class RateLimiter:
         configure_logging(tree["telemetry"]["log_level"])
         clock = SystemClock()
         settings, gateway = LimitsSettings(**tree["limits"]), GatewaySettings(**tree["gateway"])
-        self._store = open_store(settings, Path(tree["home"]), clock)
+        past = RayPastUse(RayTelemetry(TelemetrySettings(**tree["telemetry"])))
+        self._store = open_store(settings, Path(tree["home"]), clock, past)
         silence = Silence(
             self._store,
             RayHeld(router, gateway.control_call_s),

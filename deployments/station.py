@@ -17,6 +17,7 @@ from helixflow.telemetry.audit.build import build_audit
 from helixflow.telemetry.dead_letters import DeadLetters, letters_of
 from helixflow.telemetry.jsonl import JsonlSink
 from helixflow.telemetry.marks_file import MarksFile
+from helixflow.telemetry.past_use import PastUse
 from helixflow.telemetry.ports import MetricsIntake, Sink
 from helixflow.telemetry.prometheus import PrometheusRegistry, metrics_operations
 from helixflow.telemetry.station import Station, own_tally
@@ -81,4 +82,5 @@ async def _build(
         clock=clock,
         last=databases,
         tally=tally,
+        past=PastUse(stores.usage_queries, settings.usage, clock),
     )

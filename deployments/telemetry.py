@@ -31,6 +31,7 @@ from helixflow.clock import SystemClock
 from helixflow.inference.desk import DeskAnswerWire, DeskCallWire
 from helixflow.settings import TelemetrySettings
 from helixflow.telemetry.logs import configure_logging
+from helixflow.telemetry.past_use import PastUseWire, UsesWire
 from helixflow.telemetry.station import Station
 from helixflow.telemetry.wire import AckWire, BatchWire
 
@@ -56,6 +57,10 @@ class Telemetry:
     async def ask(self, call: DeskCallWire) -> DeskAnswerWire:
         """The answer to a question, or the refusal in its place."""
         return await (await self._open()).ask(call)
+
+    async def used(self, question: PastUseWire) -> UsesWire:
+        """What somebody used of late; None where nobody can tell."""
+        return await (await self._open()).used(question)
 
     async def settings(self) -> str:
         """A digest of the settings that it runs by."""

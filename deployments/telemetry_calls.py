@@ -18,6 +18,7 @@ from deployments.names import NAMESPACE, TELEMETRY
 from helixflow.errors import Refusal, Unavailable
 from helixflow.inference.desk import DeskAnswer, DeskCall
 from helixflow.settings import TelemetrySettings
+from helixflow.telemetry.past_use import Question, UsesWire
 from helixflow.telemetry.wire import AckWire, BatchWire
 
 # Beyond the desk's own deadline, which has a better message.
@@ -58,6 +59,11 @@ class RayTelemetry:
     async def call(self, call: DeskCall) -> DeskAnswer:
         """What comes of a question. Raises the `Refused` that the desk answers with."""
         return DeskAnswer.from_wire(await self._call("ask", call.to_wire(), self._ask_s))
+
+    async def used(self, question: Question) -> UsesWire:
+        """What somebody used of late; None where nobody can tell."""
+        uses: UsesWire = await self._call("used", question.to_wire(), self._ask_s)
+        return uses
 
     async def _call(self, method: str, argument: object, limit_s: float) -> Any:
         try:

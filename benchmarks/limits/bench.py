@@ -22,7 +22,7 @@ from helixflow.inference.request import ParsedBody
 from helixflow.inference.usage import Usage
 from helixflow.limits.ledger import Ledger
 from helixflow.limits.memory import MemoryLimitStore
-from helixflow.limits.ports import Ask, CounterId, Grant
+from helixflow.limits.ports import Answer, Ask, CounterId
 from helixflow.settings import LimitsSettings
 from helixflow.signals import NullSignals
 from helixflow.testing.gateway import some_spec
@@ -75,7 +75,7 @@ class MeteredStore:
 
     async def exchange(
         self, holder: str, number: int, acked: int, groups: Sequence[Sequence[Ask]]
-    ) -> list[tuple[Grant, ...]]:
+    ) -> Answer:
         """See `LimitStore.exchange`."""
         begun = time.thread_time()
         try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 
+from benchmarks.report import limits_table
+from benchmarks.report.limits_table import is_accuracy
 from benchmarks.report.numbers import NONE, shown
 from benchmarks.report.reach import OURS, goals
 from benchmarks.results import Described, Run
@@ -66,11 +68,9 @@ _ROWS = (
     ("limits_us", "CPU added by limits, heartbeats included, µs", False),
     ("limits_store_us", "CPU in the store per request, µs", False),
     ("limits_exchanges", "exchanges with the store per 1,000 requests", False),
+    ("limits_exchanges_known", "the same beside those that a new caller waited for", False),
     ("limits_waits", "requests per 1,000 that waited for one", False),
-    ("limits_offered", "offered", False),
-    ("limits_admitted", "admitted", False),
-    ("limits_over", "over the limit", False),
-    ("limits_unavailable", "refused because the store did not answer in time", False),
+    ("limits_new", "requests per 1,000 of callers that this process did not know", False),
     ("trickle_wait_max_ms", "a trickle's longest wait in the queue, ms", True),
     ("wait_in_sequences", "the same, in the time of a sequence", False),
     ("drift_tokens", "drift of two floods' service, weighted tokens", True),
@@ -134,11 +134,14 @@ def _reach(run: Run) -> str:
 
 def _scenario(run: Run, scenario: Described) -> list[str]:
     parts = []
+    exact = {each.load for each in run.measurements if is_accuracy(each)}
     for load, title in scenario.loads.items():
-        rows = list(_load_rows(run, scenario, load))
+        rows = [] if load in exact else list(_load_rows(run, scenario, load))
         if rows:
             head = [title, *scenario.systems.values(), *_ratio_heads(scenario)]
             parts.append(table(head, rows))
+    if exact & set(scenario.loads):
+        parts.append(table(limits_table.HEAD, limits_table.rows(run)))
     parts.append(_checks(run, scenario))
     return parts
 

@@ -24,6 +24,7 @@ def limits(depth: Depth) -> Scenario:
         loads=(
             *(LimitsCost(f"q{count}", count, 1, 0, seconds) for count in (1, 5, 10, 20)),
             *(LimitsCost(f"n{size}", 5, _ACTIVE, size, seconds) for size in sizes),
+            LimitsCost("warm", 5, _ACTIVE, 0, seconds, 9 * seconds),
             *(
                 LimitsAccuracy(f"l{ledgers}_{limit}", ledgers, limit)
                 for ledgers in (1, 2, 4, 8)

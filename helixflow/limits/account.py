@@ -10,13 +10,13 @@ Pure: every method is given `now`, on one clock that never steps.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from helixflow.limits.counter import SOON_S, Decision, Move
 from helixflow.limits.ports import TOMBSTONE_S, Ask
-from helixflow.limits.sizing import Lives, lease_amount
+from helixflow.limits.sizing import Lives, is_far, lease_amount
 from helixflow.limits.window import Window
 
 ENDED_MAX = 16_384
@@ -88,26 +88,32 @@ class Account:
 
     def decide(self, holder: str, ask: Ask, now: float) -> Decision | None:
         """See `Counter.decide`."""
+        if ask.renews:
+            return self._renewal(holder, ask, now)
         if not ask.lease:
             return (0, 0.0)
         left = self.left(ask.limit, now)
-        amount = lease_amount(ask.need, ask.want, left, ask.limit)
+        amount = lease_amount(ask.need, ask.want, left, ask.limit, ask.waiting)
         return (
             None if amount is None else (amount, self._lives.lease_s(ask.life_s, left, ask.limit))
         )
 
     def moves(self, holder: str, ask: Ask, decision: Decision | None, now: float) -> list[Move]:
-        """See `Counter.moves`: `("b", lease, amount, until)`, or nothing."""
+        """See `Counter.moves`: `("b", lease, amount, until)`, `("r", lease, until)`, or nothing."""
         if decision is None or decision[0] == 0:
             return []
         amount, life_s = decision
+        if ask.renews:
+            return [("r", ask.renews, now + life_s + self._lives.margin_s)]
         return [("b", ask.lease, amount, now + life_s + self._lives.margin_s)]
 
     def apply(self, holder: str, move: Move, now: float) -> None:
-        """See `Counter.apply`: begin a lease, or `("e", lease, spent)` end one."""
+        """See `Counter.apply`: begin a lease, renew one, or `("e", lease, spent)` end one."""
         if move[0] == "b":
             _, number, amount, until = move
             self._begin((holder, number), amount, until, now)
+        elif move[0] == "r":
+            self._renew((holder, move[1]), move[2], now)
         else:
             self._end((holder, move[1]), move[2], now)
 
@@ -124,6 +130,10 @@ class Account:
         for age_s, amount in uses:
             self._window.book(self._window.slot(now - max(0.0, age_s)), max(0, amount), now)
         self.unknown_until = 0.0
+
+    def others(self, holder: str) -> Iterable[str]:
+        """See `Counter.others`."""
+        return {other for other, _ in self._leases if other != holder}
 
     def empty(self, now: float) -> bool:
         """Whether forgetting the account changes nothing."""
@@ -152,8 +162,9 @@ class Account:
         lacking = need - self.left(limit, now)
         freed_s = self._window.frees_s(lacking, now)
         if self._leases:
-            # Whoever holds a lease may bring it back, at the latest when it ends.
-            soonest_s = max(SOON_S, self._next_end - now)
+            # Whoever holds a lease brings back what it does not use when it is recalled, at the
+            # latest when it ends.
+            soonest_s = max(SOON_S, min(self._next_end - now, self._lives.recall_s))
             freed_s = soonest_s if freed_s is None else min(freed_s, soonest_s)
         return max(SOON_S, freed_s or 0.0)
 
@@ -189,6 +200,20 @@ class Account:
         self._lent += amount
         self._next_end = min(self._next_end, until)
         self._last_end = max(self._last_end, until)
+
+    def _renewal(self, holder: str, ask: Ask, now: float) -> Decision:
+        left = self.left(ask.limit, now)
+        lease = self._leases.get((holder, ask.renews))
+        if lease is None or not is_far(left, ask.limit):
+            return (0, 0.0)
+        return (lease[0], self._lives.lease_s(ask.life_s, left, ask.limit))
+
+    def _renew(self, key: LeaseKey, until: float, now: float) -> None:
+        self._advance(now)
+        lease = self._leases.get(key)
+        if lease is not None:
+            self._leases[key] = (lease[0], max(lease[1], until))
+            self._last_end = max(self._last_end, until)
 
     def _end(self, key: LeaseKey, spent: int, now: float) -> None:
         """Take a holder's word for what it spent of a lease."""

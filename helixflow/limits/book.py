@@ -26,6 +26,9 @@ from helixflow.settings import LimitsSettings
 Change: TypeAlias = tuple[CounterId, Move]
 """What a holder's exchange changed in a counter."""
 
+RECALLED_MAX = 1_024
+"""Counters that a holder is told of at once; what is over is recalled by a later refusal."""
+
 _NO_ROOM_RETRY_S = 1.0
 _SWEEP = 4
 _NOTHING = Grant(0, 0.0, 0, 0.0)
@@ -40,6 +43,7 @@ class _Holder:
         number: of its last exchange.
         levels: where it counts for something.
         last_words: leases that no more will be said about, once `last_number` is acknowledged.
+        recalled: counters that it is to be told of.
     """
 
     seen: float
@@ -47,6 +51,7 @@ class _Holder:
     levels: set[CounterId] = field(default_factory=set)
     last_words: dict[tuple[CounterId, int], None] = field(default_factory=dict)
     last_number: int = 0
+    recalled: dict[CounterId, None] = field(default_factory=dict)
 
 
 class Book:
@@ -85,6 +90,15 @@ class Book:
         grants = [self._group(holder, known, group, now, changes) for group in groups]
         self._sweep(now)
         return grants, changes
+
+    def recalled(self, holder: str) -> tuple[CounterId, ...]:
+        """See `Answer.recalled`."""
+        known = self._holders.get(holder)
+        if known is None or not known.recalled:
+            return ()
+        recalled = tuple(known.recalled)
+        known.recalled.clear()
+        return recalled
 
     def silent(self, after_s: float, now: float) -> list[str]:
         """See `LimitStore.silent`."""
@@ -193,10 +207,21 @@ class Book:
             if counter is not None:
                 for move in counter.moves(holder, ask, None if refused else decision, now):
                     self._note(holder, ask.counter, move, now, changes)
+            if counter is not None and decision is None and now >= counter.unknown_until:
+                self._recall(holder, ask, counter)
         return tuple(
             _grant(counter, ask, decision, refused, now)
             for ask, counter, decision in zip(group, counters, decisions, strict=True)
         )
+
+    def _recall(self, holder: str, ask: Ask, counter: Counter) -> None:
+        """A need was not met: whoever else has something of the counter is asked to give it back."""
+        if ask.need > ask.limit:
+            return
+        for other in counter.others(holder):
+            known = self._holders.get(other)
+            if known is not None and len(known.recalled) < RECALLED_MAX:
+                known.recalled[ask.counter] = None
 
     def _open(self, ask: Ask, now: float) -> Counter | None:
         """The ask's counter; None where it is new and there is no room for it."""

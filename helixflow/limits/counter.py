@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Protocol, TypeAlias
 
 from helixflow.limits.ports import Ask
@@ -47,6 +48,10 @@ class Counter(Protocol):
 
     def retry_after_s(self, need: int, limit: int, now: float) -> float:
         """Seconds until `need`, which is not there, can be there at the earliest; above 0."""
+        ...
+
+    def others(self, holder: str) -> Iterable[str]:
+        """Who else has leases or a level of it."""
         ...
 
     def empty(self, now: float) -> bool:

@@ -53,15 +53,26 @@ class Estimate:
     bounded: bool
     hard: bool = False
 
+    @property
+    def free_to(self) -> int:
+        """From this limit of tokens on, it takes all that it is expected to."""
+        output = self.output
+        return self.prompt + output if self.bounded else output * _OUTPUT_SHARE
+
     def tokens(self, limit: int) -> int:
         """What it takes of a limit of tokens; of the answer never more than can be had at all."""
-        return self._of(limit, self.prompt, self.output)
+        return self.part(limit, self.prompt, self.output)
 
     def cost(self, price: Price, limit: int) -> int:
         """What it takes of a limit of spend; both in billionths of a dollar."""
-        return self._of(limit, cost(price, Usage(self.prompt)), cost(price, Usage(0, self.output)))
+        return self.part(limit, *self.costs(price))
 
-    def _of(self, limit: int, prompt: int, output: int) -> int:
+    def costs(self, price: Price) -> tuple[int, int]:
+        """What its prompt and its answer are expected to cost, in billionths of a dollar."""
+        return _cost(self.prompt * price.input_usd), _cost(self.output * price.output_usd)
+
+    def part(self, limit: int, prompt: int, output: int) -> int:
+        """What it takes of a limit that counts `prompt` and `output` for it."""
         if self.hard:
             return prompt + output
         most = limit - prompt if self.bounded else _share(limit)
@@ -80,7 +91,11 @@ def cost(price: Price, usage: Usage) -> int:
         + usage.cached_tokens * price.cached_input_usd
         + usage.completion_tokens * price.output_usd
     )
-    return math.ceil(usd * _NANO_PER_TOKEN)
+    return _cost(usd)
+
+
+def _cost(usd_per_million: float) -> int:
+    return math.ceil(usd_per_million * _NANO_PER_TOKEN)
 
 
 def most(spec: ModelSpec, body: ParsedBody) -> Estimate:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from helixflow.errors import Breach
@@ -44,24 +45,44 @@ def duration(seconds: float) -> bytes:
     return b"%dh%dm%ds" % (hours, minutes, rest) if hours else b"%dm%ds" % (minutes, rest)
 
 
-def rate_headers(held: Iterable[Held], now: float) -> Headers:
-    """The headers about requests and tokens, each from the counter of which the least is left."""
-    tightest: dict[Measure, tuple[int, Holding]] = {}
-    for each in held:
-        if isinstance(each, Holding) and each.measure in _NAMES:
-            left = each.left(now)
-            found = tightest.get(each.measure)
-            if found is None or left < found[0]:
-                tightest[each.measure] = (left, each)
-    headers: list[tuple[bytes, bytes]] = []
-    for measure, (left, holding) in tightest.items():
-        limit, remaining, reset = _NAMES[measure]
-        headers += (
-            (limit, holding.limit_text),
-            (remaining, b"%d" % left),
-            (reset, duration(holding.reset_at - now)),
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What is held of counters that the headers are about: of requests, and of tokens."""
+
+    requests: tuple[Holding, ...]
+    tokens: tuple[Holding, ...]
+
+    @staticmethod
+    def among(held: Iterable[Held]) -> Rates:
+        """Those of some counters."""
+        windows = [each for each in held if isinstance(each, Holding)]
+        return Rates(
+            tuple(each for each in windows if each.measure is Measure.REQUESTS),
+            tuple(each for each in windows if each.measure is Measure.TOKENS),
         )
-    return tuple(headers)
+
+    def headers(self, now: float) -> Headers:
+        """The headers about both, each from the counter of which the least is left."""
+        told: Headers = ()
+        if self.requests:
+            told = _told(_NAMES[Measure.REQUESTS], self.requests, now)
+        if self.tokens:
+            told += _told(_NAMES[Measure.TOKENS], self.tokens, now)
+        return told
+
+
+def _told(names: tuple[bytes, bytes, bytes], held: tuple[Holding, ...], now: float) -> Headers:
+    tightest, least = held[0], held[0].left(now)
+    for each in held[1:]:
+        left = each.left(now)
+        if left < least:
+            tightest, least = each, left
+    limit, remaining, reset = names
+    return (
+        (limit, tightest.limit_text),
+        (remaining, b"%d" % least),
+        (reset, duration(tightest.reset_at - now)),
+    )
 
 
 def breach_headers(breach: Breach) -> Headers:

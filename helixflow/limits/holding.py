@@ -14,7 +14,7 @@ from itertools import islice
 
 from helixflow.limits.counters import Measure, measure_of
 from helixflow.limits.ports import Ask, CounterId, End, Grant
-from helixflow.limits.sizing import is_far
+from helixflow.limits.sizing import SHARE, is_far
 
 REFUSED_S = 0.1
 """How long a refusal is believed without asking again."""
@@ -24,9 +24,11 @@ ENDS_MAX = 256
 
 _FIRST_WANT = 16
 _NEXT_WANT = 4
+_MORE = 16
+_SEVERAL_MAX = 2**20
 _LOW = 4
 _RECENT = 0.5
-_SHORT_S = 0.05
+_MEASURED_S = 1.0
 
 
 class Lease:
@@ -91,7 +93,10 @@ class Holding:
     __slots__ = (
         "_before",
         "_biggest",
+        "_lately",
+        "_lately_since",
         "_rate",
+        "_several",
         "asking",
         "check_at",
         "far",
@@ -132,6 +137,9 @@ class Holding:
         self.asking = False
         self.gone = False
         self._rate = 0.0
+        self._lately = 0
+        self._lately_since = -1.0
+        self._several = _FIRST_WANT
         self._before: Lease | None = None
         self._biggest = 1
 
@@ -152,13 +160,17 @@ class Holding:
 
     def left(self, now: float) -> int:
         """What is left of the limit, as far as this process knows."""
+        left = self.remaining
         lease = self.lease
-        own = 0
         if lease is not None and lease.until > now:
-            own = lease.amount - lease.spent
-        if self.standby is not None and self.standby.until > now:
-            own += self.standby.amount
-        return min(self.limit, max(0, self.remaining + own))
+            left += lease.amount - lease.spent
+        lease = self.standby
+        if lease is not None and lease.until > now:
+            left += lease.amount
+        if left <= 0:
+            return 0
+        limit = self.limit
+        return left if left < limit else limit
 
     def set_limit(self, limit: int) -> None:
         """The limit is another one; what was lent under a larger one is not spent any more."""
@@ -168,6 +180,12 @@ class Holding:
         self.refused_until = 0.0
         if lowered:
             self.retire_all()
+
+    @property
+    def surplus(self) -> bool:
+        """Whether more lies here than anybody would be lent who only might need it."""
+        lease = self.lease
+        return lease is not None and lease.amount - lease.spent > self.remaining // SHARE
 
     # Changing leases.
 
@@ -198,8 +216,8 @@ class Holding:
         self.lease, self.standby = standby, None
         return True
 
-    def begin(self, lease: Lease, *, standby: bool) -> None:
-        """A lease was granted; the one before is retired."""
+    def begin(self, lease: Lease, waiting: int, *, standby: bool) -> None:
+        """A lease was granted, for so much that waits; the one before is retired."""
         if standby:
             self.retire_standby()
             self.standby = lease
@@ -208,7 +226,7 @@ class Holding:
         self._measure(lease.began)
         self.lease = lease
         if self.far and lease.amount > self._biggest:
-            lease.low = lease.amount // _LOW
+            lease.low = max(0, lease.amount - waiting) // _LOW  # a crowd is no sign of another one
 
     def dead(self, number: int, now: float) -> None:
         """Nobody knows whether a lease was granted: it is not used, and said to be over."""
@@ -229,16 +247,42 @@ class Holding:
 
     # Asking.
 
-    def ask(self, number: int, need: int, want: int, life_s: float, ends: tuple[End, ...]) -> Ask:
+    def ask(
+        self,
+        number: int,
+        need: int,
+        want: int,
+        life_s: float,
+        ends: tuple[End, ...],
+        waiting: int = 0,
+    ) -> Ask:
         """The ask for a lease (`number` 0: for news alone)."""
-        return Ask(self.id, self.limit, number, need, max(need, want), life_s, ends)
+        wanted = max(need, want)
+        return Ask(self.id, self.limit, number, need, wanted, life_s, ends, waiting=waiting)
+
+    @property
+    def renewable(self) -> bool:
+        """Whether the lease will do for another life, because little was spent of it."""
+        lease = self.lease
+        return lease is not None and 2 * (lease.amount - lease.spent) >= lease.amount
+
+    def renewal(self, lease: Lease, life_s: float, ends: tuple[End, ...]) -> Ask:
+        """The ask for another life of a lease."""
+        return Ask(self.id, self.limit, life_s=life_s, ends=ends, renews=lease.number)
+
+    def renewed(self, number: int, until: float) -> None:
+        """A lease has another life, unless it was given back meanwhile."""
+        lease = self.lease
+        if lease is not None and lease.number == number:
+            lease.until = max(lease.until, until)
 
     def want(self, need: int, life_s: float) -> int:
         """What is of use for `life_s` seconds, by what was spent lately."""
         if need:
             self._biggest = max(need, self._biggest * 7 // 8)
-        several = self._biggest * (_FIRST_WANT if self._rate == 0.0 else _NEXT_WANT)
-        return min(self.limit, max(math.ceil(self._rate * life_s * 2), several))
+        return min(
+            self.limit, max(math.ceil(self._rate * life_s * 2), self._biggest * self._several)
+        )
 
     def ends(self) -> list[Lease]:
         """Retired leases that the store is to be told of, at most `ENDS_MAX`."""
@@ -259,8 +303,15 @@ class Holding:
         self.tell[lease.number] = lease
 
     def _measure(self, now: float) -> None:
-        """Remember how fast the lease before was spent."""
+        """Remember how fast the leases before were spent; a crowd that comes at once is no rate."""
         before, self._before = self._before, None
         if before is not None:
-            rate = before.spent / max(_SHORT_S, now - before.began)
-            self._rate = max(rate, self._rate * _RECENT)
+            self._lately += before.spent
+        if self._lately_since < 0.0:
+            self._lately_since = now
+        elapsed_s = now - self._lately_since
+        if elapsed_s < _MEASURED_S:
+            self._several = min(self._several * _MORE, _SEVERAL_MAX)
+            return
+        self._rate = max(self._lately / elapsed_s, self._rate * _RECENT)
+        self._lately, self._lately_since, self._several = 0, now, _NEXT_WANT

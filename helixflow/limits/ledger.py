@@ -29,7 +29,7 @@ from helixflow.inference.request import ParsedBody
 from helixflow.limits.counters import lines_for
 from helixflow.limits.exchange import Exchange, Held
 from helixflow.limits.headers import Headers
-from helixflow.limits.ports import CounterId, Grant, Lender, LimitStoreAway, LimitView
+from helixflow.limits.ports import Answer, CounterId, Lender, LimitStoreAway, LimitView
 from helixflow.limits.purse import Purse
 from helixflow.limits.refusals import quota_exceeded, store_away, too_many_waiting
 from helixflow.limits.till import Request, Reserved, Till
@@ -171,6 +171,8 @@ class Ledger:
             async with asyncio.timeout(self._wait_s):
                 return await wait.answer
         except TimeoutError:
+            if wait.answered:  # in time, and only this process was late to look
+                return wait.answer.result()
             wait.forsake()
             raise store_away(self._settings.heartbeat_s) from None
         except asyncio.CancelledError:
@@ -264,11 +266,13 @@ class Ledger:
                 if not looker.done():
                     looker.set_result(None)
         self._waiting.serve(self._decide)
+        if answered:
+            self._purse.tidy(exchange)
         return answered
 
     async def _send(self, exchange: Exchange) -> bool:
         """Exchange with the store, and take over what it says; False where there is no answer."""
-        answer: list[tuple[Grant, ...]] | None = None
+        answer: Answer | None = None
         trouble: BaseException | None = None
         try:
             async with asyncio.timeout(self._wait_s):
@@ -276,7 +280,7 @@ class Ledger:
                 answer = await self._store.exchange(
                     self.holder, exchange.number, exchange.acked, groups
                 )
-                if [len(grants) for grants in answer] != [len(group) for group in groups]:
+                if [len(grants) for grants in answer.grants] != [len(group) for group in groups]:
                     raise LimitStoreAway("its answer does not fit")
         except Exception as error:
             trouble = error

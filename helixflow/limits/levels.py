@@ -41,7 +41,7 @@ class Levels:
         if now < self.unknown_until:
             return (ask.used, 0.0) if ask.need <= ask.used else None
         free = ask.limit - self._total + self.of(holder)
-        amount = level_amount(ask.used, ask.need, ask.want, free)
+        amount = level_amount(ask.used, ask.need, ask.want, free, ask.waiting)
         return None if amount is None else (amount, 0.0)
 
     def moves(self, holder: str, ask: Ask, decision: Decision | None, now: float) -> list[Move]:
@@ -70,6 +70,10 @@ class Levels:
     def retry_after_s(self, need: int, limit: int, now: float) -> float:
         """See `Counter.retry_after_s`."""
         return max(_RETRY_S, self.unknown_until - now)
+
+    def others(self, holder: str) -> Iterable[str]:
+        """See `Counter.others`."""
+        return [other for other in self._by_holder if other != holder]
 
     def empty(self, now: float) -> bool:
         """See `Counter.empty`."""

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from helixflow.clock import Clock
 from helixflow.limits.book import Book, Change
 from helixflow.limits.journal import Journal
-from helixflow.limits.ports import Ask, CounterId, Grant, LimitStoreAway, PastUse, UnknownPast
+from helixflow.limits.ports import Answer, Ask, CounterId, LimitStoreAway, PastUse, UnknownPast
 from helixflow.limits.segments import JournalBusy
 from helixflow.limits.window import WINDOW_S
 from helixflow.settings import LimitsSettings
@@ -55,7 +55,7 @@ class MemoryLimitStore:
 
     async def exchange(
         self, holder: str, number: int, acked: int, groups: Sequence[Sequence[Ask]]
-    ) -> list[tuple[Grant, ...]]:
+    ) -> Answer:
         """See `LimitStore.exchange`."""
         book = self._opened()
         now = self._now()
@@ -63,7 +63,7 @@ class MemoryLimitStore:
         grants, changes = book.exchange(holder, number, acked, groups, now)
         if changes:
             self._write(book, holder, number, changes, now)
-        return grants
+        return Answer(grants, book.recalled(holder))
 
     async def silent(self, after_s: float) -> list[str]:
         """See `LimitStore.silent`."""

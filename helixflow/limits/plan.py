@@ -7,7 +7,7 @@ long as a verdict holds, and another one when anything about the caller changed.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from helixflow.inference.model_spec import ModelSpec
 from helixflow.inference.principal import Principal
@@ -15,25 +15,37 @@ from helixflow.inference.request import ParsedBody
 from helixflow.limits.counters import Measure, lines_for
 from helixflow.limits.estimate import Estimate, most
 from helixflow.limits.exchange import Demand, Held
+from helixflow.limits.headers import Rates
 from helixflow.limits.purse import Purse
+from helixflow.limits.slots import Slots
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """Attributes: whose it is; what is held of each of its counters, and whether that is hard."""
+    """What a request takes from, sorted by how much it takes.
 
-    principal: Principal
-    lines: tuple[tuple[Held, bool], ...]
+    Attributes:
+        principal: whose it is.
+        held: what is held of each of its counters.
+        slots: those of requests at a time.
+        rates: those that the headers are about.
+    """
 
-    @property
-    def held(self) -> list[Held]:
-        """What is held of its counters."""
-        return [held for held, _ in self.lines]
+    __slots__ = ("_ones", "_spend", "_tokens", "held", "principal", "rates", "slots")
+
+    def __init__(self, principal: Principal, lines: Sequence[tuple[Held, bool]]) -> None:
+        self.principal = principal
+        self.held: tuple[Held, ...] = tuple(held for held, _ in lines)
+        self.slots = tuple(held for held in self.held if isinstance(held, Slots))
+        self.rates = Rates.among(self.held)
+        self._tokens = [line for line in lines if line[0].measure is Measure.TOKENS]
+        self._spend = [line for line in lines if line[0].measure is Measure.SPEND]
+        measured = (Measure.TOKENS, Measure.SPEND)
+        self._ones: list[Demand] = [(held, 1) for held in self.held if held.measure not in measured]
 
     @property
     def gone(self) -> bool:
         """Whether something of it was forgotten, so that it must be made again."""
-        for held, _ in self.lines:  # noqa: SIM110 - asked for every request: `any` takes twice as long
+        for held in self.held:  # noqa: SIM110 - asked for every request: `any` takes twice as long
             if held.gone:
                 return True
         return False
@@ -43,17 +55,23 @@ class Plan:
 
         Raises `InvalidRequest` where a hard limit needs a bound that the request does not give.
         """
-        demands = []
-        for held, hard in self.lines:
-            measure = held.measure
-            if measure is Measure.TOKENS:
-                taken = most(spec, body) if hard else estimate
-                demands.append((held, taken.tokens(held.limit)))
-            elif measure is Measure.SPEND:
-                taken = most(spec, body) if hard else estimate
-                demands.append((held, taken.cost(spec.price, held.limit)))
-            else:
-                demands.append((held, 1))
+        demands = self._ones.copy()
+        if self._tokens:
+            amount, free_to = estimate.prompt + estimate.output, estimate.free_to
+            for held, hard in self._tokens:
+                if hard:
+                    demands.append((held, most(spec, body).tokens(held.limit)))
+                elif held.limit >= free_to:
+                    demands.append((held, amount))
+                else:
+                    demands.append((held, estimate.tokens(held.limit)))
+        if self._spend:
+            prompt, output = estimate.costs(spec.price)
+            for held, hard in self._spend:
+                if hard:
+                    demands.append((held, most(spec, body).cost(spec.price, held.limit)))
+                else:
+                    demands.append((held, estimate.part(held.limit, prompt, output)))
         return demands
 
 
@@ -83,5 +101,5 @@ class Plans:
         self._plans.pop(key, None)
         while len(self._plans) >= self._plans_max:
             self._plans.popitem(last=False)
-        plan = self._plans[key] = Plan(principal, tuple(lines))
+        plan = self._plans[key] = Plan(principal, lines)
         return plan

@@ -173,6 +173,11 @@ class Ask:
         life_s: how long the lease should live.
         ends: leases of this counter that ended, or whose amount is known better.
         used: for `concurrent_requests`: how many the holder runs.
+        waiting: what those who wait for it would take at once, between `need` and `want`: given as
+            far as it is there, while of what is wanted beyond it only a share is. A level, for
+            `concurrent_requests`.
+        renews: the number of a lease of this holder that lives: its life is counted anew, where the
+            limit is far and it is known; its amount stays. Nothing begins then (`lease` is 0).
     """
 
     counter: CounterId
@@ -183,6 +188,8 @@ class Ask:
     life_s: float = 0.0
     ends: tuple[End, ...] = ()
     used: int = 0
+    waiting: int = 0
+    renews: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +197,7 @@ class Grant:
     """What the store gave for an `Ask`.
 
     Attributes:
-        amount: of the lease that began; 0 where none did. Or the level that the holder may use,
+        amount: of the lease that began or lives on; 0 where none did. Or the level that the holder may use,
             which may be below what it runs; 0 where the group was refused: then it keeps its own.
         life_s: how long the lease lives, from the answer; the holder counts from asking.
         remaining: what is left in the limit beside all leases and levels. Never below 0.
@@ -206,13 +213,27 @@ class Grant:
     retry_after_s: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the store said to an exchange.
+
+    Attributes:
+        grants: a tuple per group, in the order of its asks.
+        recalled: counters of which somebody else was refused while the holder had leases or levels
+            of them: what it does not use of them should come back. Said once, and may be lost.
+    """
+
+    grants: list[tuple[Grant, ...]]
+    recalled: tuple[CounterId, ...] = ()
+
+
 class Lender(Protocol):
     """The store, as a holder knows it."""
 
     async def exchange(
         self, holder: str, number: int, acked: int, groups: Sequence[Sequence[Ask]]
-    ) -> list[tuple[Grant, ...]]:
-        """Book ends and give leases: a tuple of grants per group, in the order of its asks.
+    ) -> Answer:
+        """Book ends and give leases.
 
         The asks of a group belong to one organization and name different counters. Ends are booked
         in any case; leases begin for all asks of a group or, where one `need` is not met, for none.

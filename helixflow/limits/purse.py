@@ -19,7 +19,7 @@ from itertools import islice
 from helixflow.limits.counters import Measure, measure_of
 from helixflow.limits.exchange import ASKS_MAX, Demand, Entry, Exchange, Held, Wish
 from helixflow.limits.holding import Holding, Lease
-from helixflow.limits.ports import Ask, CounterId, End, Grant
+from helixflow.limits.ports import Answer, Ask, CounterId, End, Grant
 from helixflow.limits.slots import Slots
 from helixflow.settings import LimitsSettings
 
@@ -75,25 +75,42 @@ class Purse:
 
     def take(self, demands: Sequence[Demand], now: float) -> list[tuple[Lease, int]] | None:
         """Take everything, or nothing and return None; leases, and what was taken of each."""
-        if not self._all_there(demands, now):
-            return None
         leases: list[tuple[Lease, int]] = []
+        slots: list[Slots] = []
         for held, amount in demands:
-            held.used_at = now
             if isinstance(held, Slots):
-                held.take()
-                if held.far and held.running >= held.level:
-                    self._to_say[held] = None
-                    self.urgent = True
-            elif amount and (lease := held.lease) is not None:
-                lease.spent += amount
-                lease.running += 1
+                if held.running >= held.level or now >= self._alive_until:
+                    return None
+                slots.append(held)
+            elif amount:
+                lease = held.lease
+                if lease is None or lease.amount - lease.spent < amount or lease.until <= now:
+                    return None
                 leases.append((lease, amount))
-                if lease.amount - lease.spent < lease.low:
-                    lease.low = -1
-                    self._to_renew[held] = None
-                    self.urgent = True
+        low = False
+        for lease, amount in leases:
+            lease.holding.used_at = now
+            spent = lease.spent = lease.spent + amount
+            lease.running += 1
+            if lease.amount - spent < lease.low:
+                low = True
+        for held in slots:
+            held.used_at = now
+            held.take()
+            if held.far and held.running >= held.level:
+                self._to_say[held] = None
+                self.urgent = True
+        if low:
+            self._renew_together(leases)
         return leases
+
+    def _renew_together(self, leases: Iterable[tuple[Lease, int]]) -> None:
+        """One of these is low: with it, what would be low soon is renewed in the same exchange."""
+        for lease, _ in leases:
+            if lease.amount - lease.spent < 2 * lease.low:
+                lease.low = -1
+                self._to_renew[lease.holding] = None
+                self.urgent = True
 
     def stand_in(self, demands: Sequence[Demand], now: float) -> None:
         """The store is away: spend from standbys what cannot be spent otherwise."""
@@ -121,17 +138,6 @@ class Purse:
         if not slots.far and slots.level > slots.running:
             self._to_say[slots] = None
             self.soon = True
-
-    def _all_there(self, demands: Sequence[Demand], now: float) -> bool:
-        for held, amount in demands:
-            if isinstance(held, Slots):
-                if held.running >= held.level or now >= self._alive_until:
-                    return False
-            elif amount:
-                lease = held.lease
-                if lease is None or lease.amount - lease.spent < amount or lease.until <= now:
-                    return False
-        return True
 
     def lacks(self, demand: Demand, now: float) -> bool:
         """Whether a demand cannot be taken without asking."""
@@ -170,7 +176,7 @@ class Purse:
         self._number += 1
         return Exchange(self._number, self._acked, now)
 
-    def apply(self, exchange: Exchange, answer: Sequence[Sequence[Grant]], now: float) -> None:
+    def apply(self, exchange: Exchange, answer: Answer, now: float) -> None:
         """The store answered."""
         self._acked = exchange.number
         self._voided = False
@@ -179,10 +185,28 @@ class Purse:
             lease.holding.told(lease, end)
             if lease.holding.tell:
                 self._to_say[lease.holding] = None
-        for group, grants in zip(exchange.entries, answer, strict=True):
+        for group, grants in zip(exchange.entries, answer.grants, strict=True):
             refused = any(grant.retry_after_s > 0.0 for grant in grants)
             for entry, grant in zip(group, grants, strict=True):
                 self._hear(entry, grant, refused, exchange.asked_at, now)
+        for id_ in answer.recalled:
+            self._give_up(id_)
+
+    def _give_up(self, id_: CounterId) -> None:
+        """Somebody else needs it: what is not used goes back, and comes again only when needed."""
+        held = self._held.get(id_)
+        if held is not None:
+            held.far = False
+            self._let_go(held)
+            self.urgent = self.urgent or held in self._to_say
+
+    def tidy(self, exchange: Exchange) -> None:
+        """Those who waited for it were served: give back what was lent for them and is left over."""
+        for group in exchange.entries:
+            for entry in group:
+                if entry.ask.waiting and entry.held.surplus:
+                    self._let_go(entry.held)
+                    self.urgent = True
 
     def lose(self, exchange: Exchange, now: float) -> None:
         """There is no answer: nobody knows whether the store heard it."""
@@ -233,7 +257,8 @@ class Purse:
         self._lease_number += 1
         held.asking = True
         want = max(total, held.want(need, life_s))
-        return held.ask(self._lease_number, need, want, life_s, self._ends(held, exchange))
+        ends = self._ends(held, exchange)
+        return held.ask(self._lease_number, need, want, life_s, ends, total)
 
     def _ends(self, held: Holding, exchange: Exchange) -> tuple[End, ...]:
         said = [(lease, End(lease.number, lease.spent, not lease.running)) for lease in held.ends()]
@@ -260,6 +285,12 @@ class Purse:
         """What is to be said about a counter with a window; None where there is nothing (more)."""
         renew = held in self._to_renew and not held.asking
         self._to_renew.pop(held, None)
+        if renew and (lease := held.lease) is not None and held.renewable:
+            held.asking = True
+            life_s = self._settings.lease_far_s
+            if held.measure in _RATES:
+                life_s = max(life_s, self._settings.standby_s)
+            return held.renewal(lease, life_s, self._ends(held, exchange))
         if renew:
             return self._lease_ask(held, 0, 0, exchange)
         return held.ask(0, 0, 0, 0.0, self._ends(held, exchange)) if held.tell else None
@@ -282,7 +313,7 @@ class Purse:
                 held.void()
             if held.overstated:
                 self._to_say[held] = None
-            self._check_later(held, now + self._settings.silent_s)
+            self._check_later(held, self._next_statement(held, now))
             return
         held.hear(grant, ask.need, now)
         held.asking = False
@@ -291,7 +322,10 @@ class Purse:
         elif ask.lease and grant.amount:
             until = asked_at + grant.life_s
             lease = Lease(held, ask.lease, grant.amount, asked_at, until)
-            held.begin(lease, standby=entry.standby)
+            held.begin(lease, ask.waiting, standby=entry.standby)
+            self._check_later(held, self._next_look(held, now))
+        elif ask.renews and grant.amount and not outdated:
+            held.renewed(ask.renews, asked_at + grant.life_s)
             self._check_later(held, self._next_look(held, now))
         if held.tell:
             self._to_say[held] = None
@@ -320,7 +354,7 @@ class Purse:
                 self._to_say[held] = None  # stated again, in case the store forgot
             else:
                 self._let_go(held)
-            self._drop_or_check(held, now + self._settings.silent_s, busy=busy)
+            self._drop_or_check(held, self._next_statement(held, now), busy=busy)
             return
         self._end_what_is_over(held, now)
         if busy:
@@ -361,6 +395,15 @@ class Purse:
         held.retire_all()
         if held.tell:
             self._to_say[held] = None
+
+    def _next_statement(self, held: Slots, now: float) -> float:
+        """When a level is stated again, in case the store forgot.
+
+        One that nobody uses less often, but at least once before a store that lost its memory gives
+        levels again (`Lives.longest_s`, which is more than `slots_s`).
+        """
+        silent_s = self._settings.silent_s
+        return now + (silent_s if held.running else max(silent_s, self._settings.slots_s / 2))
 
     def _next_look(self, held: Holding, now: float) -> float:
         if held.lease is None:

@@ -19,6 +19,7 @@ early. Two primaries at a time grant twice: let `min-replicas-to-write` forbid i
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -26,7 +27,15 @@ from typing import Any, TypeVar
 
 from helixflow.clock import Clock, SystemClock
 from helixflow.limits import redis_wire as wire
-from helixflow.limits.ports import Ask, CounterId, Grant, LimitStoreAway, PastUse, UnknownPast
+from helixflow.limits.ports import (
+    Answer,
+    Ask,
+    CounterId,
+    Grant,
+    LimitStoreAway,
+    PastUse,
+    UnknownPast,
+)
 from helixflow.limits.redis_link import RedisLink
 from helixflow.limits.sizing import Lives
 from helixflow.limits.window import WINDOW_S
@@ -76,7 +85,7 @@ class RedisLimitStore:
 
     async def exchange(
         self, holder: str, number: int, acked: int, groups: Sequence[Sequence[Ask]]
-    ) -> list[tuple[Grant, ...]]:
+    ) -> Answer:
         """See `LimitStore.exchange`."""
         calls = wire.by_organization(groups)
         words = wire.Words(
@@ -85,13 +94,16 @@ class RedisLimitStore:
         commands = [
             call.command(words, self._seen.get(call.organization, wire.Seen())) for call in calls
         ]
-        replies = await self._run_signed(holder, calls, commands)
+        members, replies = await self._run_signed(holder, calls, commands)
         grants: list[tuple[Grant, ...]] = [()] * len(groups)
+        recalls: dict[str, list[str]] = {}
         for call, reply in zip(calls, replies, strict=True):
-            told = call.nothing() if reply is None else self._take(call, reply)
+            told = call.nothing() if reply is None else self._take(call, reply, recalls)
             for place, group in zip(call.places, told, strict=True):
                 grants[place] = group
-        return grants
+        with contextlib.suppress(LimitStoreAway):  # what was granted is granted
+            await self._recall(recalls)
+        return Answer(grants, tuple(wire.counter_of(member) for member in members))
 
     async def silent(self, after_s: float) -> list[str]:
         """See `LimitStore.silent`. Takes holders without levels off the list on the way."""
@@ -127,17 +139,27 @@ class RedisLimitStore:
 
     async def _run_signed(
         self, holder: str, calls: Sequence[wire.Call], commands: list[wire.Command]
-    ) -> list[Any]:
-        """Run an exchange's commands, not before the holder's sign of life."""
+    ) -> tuple[list[bytes], list[Any]]:
+        """Run an exchange's commands, not before the holder's sign of life: what is recalled from
+        it, and the commands' replies."""
         places = [call.organization for call in calls if call.has_levels]
-        keys = [wire.HOLDERS, wire.organizations_key(holder)]
+        keys = [wire.HOLDERS, wire.organizations_key(holder), wire.recalled_key(holder)]
         sign = wire.SIGN.call(keys, self._offset_s(), holder, *places)
         if self._link.is_cluster:  # which runs a batch's commands at the same time
-            await self._link.run([sign])
-            return await self._link.run(commands) if commands else []
-        return (await self._link.run([sign, *commands]))[1:]
+            (members,) = await self._link.run([sign])
+            return members, await self._link.run(commands) if commands else []
+        members, *replies = await self._link.run([sign, *commands])
+        return members, replies
 
-    def _take(self, call: wire.Call, reply: bytes) -> list[tuple[Grant, ...]]:
+    async def _recall(self, recalls: dict[str, list[str]]) -> None:
+        """Let holders be told, in their next exchanges, of counters that others need."""
+        if recalls:
+            calls = [wire.recall(holder, members) for holder, members in recalls.items()]
+            await self._link.run(calls)
+
+    def _take(
+        self, call: wire.Call, reply: bytes, recalls: dict[str, list[str]]
+    ) -> list[tuple[Grant, ...]]:
         answer = wire.read(call, reply)
         self._seen[call.organization] = answer.seen
         self._seen.move_to_end(call.organization)
@@ -145,6 +167,8 @@ class RedisLimitStore:
             self._seen.popitem(last=False)
         for counter in answer.wanted:
             self._ask_past(counter, answer.lost_at)
+        for counter, other in answer.recalls:
+            recalls.setdefault(other, []).append(wire.counter_key(counter))
         return answer.grants
 
     # Holders.

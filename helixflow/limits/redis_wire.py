@@ -49,16 +49,22 @@ SETTLE = Script.load("counter", "settle")
 GRANT = Script.load("counter", "grant")
 KNOW = Script.load("know")
 SIGN = Script.load("sign")
+RECALL = Script.load("recall")
 SILENT = Script.load("silent")
 DROP = Script.load("drop")
 BURY = Script.load("bury")
 
-SCRIPTS = {one.sha: one.text for one in (SETTLE, GRANT, KNOW, SIGN, SILENT, DROP, BURY)}
+SCRIPTS = {one.sha: one.text for one in (SETTLE, GRANT, KNOW, SIGN, RECALL, SILENT, DROP, BURY)}
 
 
 def organizations_key(holder: str) -> str:
     """Where the organizations are listed in which a holder may have levels."""
     return f"{_LIST}organizations:{holder}"
+
+
+def recalled_key(holder: str) -> str:
+    """Where the keys of the counters are listed of which a holder is to bring something back."""
+    return f"{_LIST}recalled:{holder}"
 
 
 def levels_key(organization: str, holder: str) -> str:
@@ -74,6 +80,13 @@ def marker_key(organization: str) -> str:
 def counter_key(counter: CounterId) -> str:
     """Where a counter is kept."""
     return f"hx:{{{counter.organization}}}:counter:{counter.name}:{counter.scope}"
+
+
+def counter_of(key: bytes) -> CounterId:
+    """The counter that is kept at a key."""
+    place, _, rest = key.decode().partition(":counter:")
+    name, _, scope = rest.partition(":")
+    return CounterId(OrganizationId(place.removeprefix("hx:{").removesuffix("}")), name, scope)
 
 
 def slot_s(counter: CounterId) -> float:
@@ -140,13 +153,26 @@ class Call:
             slots,
             asks,
         )
-        only_ends = not any(ask.lease or _is_level(ask) for group in self.groups for ask in group)
+        only_ends = not any(
+            ask.lease or ask.renews or _is_level(ask) for group in self.groups for ask in group
+        )
         return (SETTLE if only_ends else GRANT).call(keys, _encode(told))
 
     def _ask(self, ask: Ask) -> tuple[Any, ...]:
         ends = [word for end in ask.ends for word in (end.lease, end.spent, end.last)]
         place = self.counters[ask.counter]
-        return place, ask.limit, ask.lease, ask.need, ask.want, ask.used, ask.life_s, ends
+        return (
+            place,
+            ask.limit,
+            ask.lease,
+            ask.need,
+            ask.want,
+            ask.used,
+            ask.life_s,
+            ends,
+            ask.waiting,
+            ask.renews,
+        )
 
     def nothing(self) -> list[tuple[Grant, ...]]:
         """The answer to an exchange that was passed over."""
@@ -172,33 +198,36 @@ class Words:
 
 def sizing(lives: Lives) -> tuple[float, ...]:
     """The rules of sizing.py as numbers."""
-    return (SHARE, FAR, lives.near_s, lives.far_s, lives.margin_s)
+    return (SHARE, FAR, lives.near_s, lives.far_s, lives.margin_s, lives.recall_s)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Reply:
     """What a call told.
 
     Attributes:
         wanted: counters whose past is wanted, because it was lost at `lost_at`.
         grants: for each of its groups.
+        recalls: counters of which something was refused, and who else has something of them.
     """
 
     seen: Seen
     lost_at: float
     wanted: list[CounterId]
     grants: list[tuple[Grant, ...]]
+    recalls: list[tuple[CounterId, str]]
 
 
-def read(call: Call, reply: bytes) -> Answer:
+def read(call: Call, reply: bytes) -> Reply:
     """The answer to a call that was not passed over."""
-    generation, now, lost_at, wanted, grants = _decode(reply)
+    generation, now, lost_at, wanted, grants, recalls = _decode(reply)
     counters = list(call.counters)
-    return Answer(
+    return Reply(
         Seen(generation, now),
         lost_at,
         [counters[place - 1] for place in wanted],
         [tuple(Grant(*grant) for grant in group) for group in grants],
+        [(counters[place - 1], holder) for place, holder in recalls],
     )
 
 
@@ -210,6 +239,11 @@ def by_organization(groups: Sequence[Sequence[Ask]]) -> list[Call]:
             organization = group[0].counter.organization
             calls.setdefault(organization, Call(organization)).add(place, group)
     return list(calls.values())
+
+
+def recall(holder: str, members: Sequence[str]) -> Command:
+    """Let a holder be told of counters (their keys) in its next exchange."""
+    return RECALL.call([recalled_key(holder)], *members)
 
 
 def know(

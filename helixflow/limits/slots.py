@@ -12,7 +12,7 @@ from __future__ import annotations
 from helixflow.limits.counters import Measure
 from helixflow.limits.holding import REFUSED_S
 from helixflow.limits.ports import Ask, CounterId, Grant
-from helixflow.limits.sizing import is_far
+from helixflow.limits.sizing import SHARE, is_far
 
 
 class Slots:
@@ -75,6 +75,11 @@ class Slots:
         """How many more may run; below 0 where the level fell."""
         return self.level - self.running
 
+    @property
+    def surplus(self) -> bool:
+        """Whether more lies here than anybody would be given who only might need it."""
+        return self.spare > self.remaining // SHARE
+
     def refuses(self, now: float) -> bool:
         """Whether it is known without asking that there is none."""
         return self.limit < 1 or now < self.refused_until
@@ -122,8 +127,11 @@ class Slots:
         What is not wanted is lowered here first.
         """
         spare = 1 if self.far or self.known_at < 0 else 0
-        want = max(self._want(), self.running + more + spare)
-        return self._stated(Ask(self.id, self.limit, 0, self.running + 1, want, used=self.running))
+        running, waiting = self.running, self.running + more
+        want = max(self._want(), waiting + spare)
+        return self._stated(
+            Ask(self.id, self.limit, 0, running + 1, want, used=running, waiting=waiting)
+        )
 
     def state(self) -> Ask:
         """State the level, and what would be good to have."""

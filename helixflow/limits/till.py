@@ -18,17 +18,16 @@ from helixflow.inference.usage import Usage
 from helixflow.limits.counters import Measure
 from helixflow.limits.estimate import Estimate, Estimator, cost
 from helixflow.limits.exchange import Demand
-from helixflow.limits.headers import Headers, rate_headers
+from helixflow.limits.headers import Headers
 from helixflow.limits.holding import Lease
 from helixflow.limits.plan import Plan, Plans
 from helixflow.limits.purse import Purse
 from helixflow.limits.refusals import too_many_waiting
-from helixflow.limits.slots import Slots
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Request:
-    """What a request would take."""
+    """What a request would take. Not frozen, which would make it three times as dear."""
 
     plan: Plan
     spec: ModelSpec
@@ -122,23 +121,28 @@ class Till:
         self, request: Request, leases: Sequence[tuple[Lease, int]], usage: Usage | None
     ) -> None:
         """Bring what was taken to the truth; without it, what was taken is what was used."""
-        spent: int | None = None
+        if usage is None:
+            for lease, _ in leases:
+                self._purse.correct(lease, 0)
+            self._free(request)
+            return
+        correct = self._purse.correct
+        tokens, spent = usage.total_tokens, -1
         for lease, amount in leases:
-            more = 0
-            if usage is not None:
-                measure = lease.holding.measure
-                if measure is Measure.TOKENS:
-                    more = usage.total_tokens - amount
-                elif measure is Measure.SPEND:
-                    spent = cost(request.spec.price, usage) if spent is None else spent
-                    more = spent - amount
-            self._purse.correct(lease, more)
+            measure = lease.holding.measure
+            if measure is Measure.TOKENS:
+                correct(lease, tokens - amount)
+            elif measure is Measure.SPEND:
+                if spent < 0:
+                    spent = cost(request.spec.price, usage)
+                correct(lease, spent - amount)
+            else:
+                correct(lease, 0)
         self._free(request)
-        if usage is not None:
-            body = request.body
-            self._estimator.learn(
-                request.plan.principal, request.spec.name, body.prompt_bytes, body.choices, usage
-            )
+        body = request.body
+        self._estimator.learn(
+            request.plan.principal, request.spec.name, body.prompt_bytes, body.choices, usage
+        )
 
     def cancel(self, request: Request, leases: Sequence[tuple[Lease, int]]) -> None:
         """Bring everything back."""
@@ -148,11 +152,10 @@ class Till:
 
     def headers(self, plan: Plan) -> Headers:
         """What the caller is told."""
-        return rate_headers(plan.held, self._monotonic())
+        return plan.rates.headers(self._monotonic())
 
     def _free(self, request: Request) -> None:
-        for held, _ in request.demands:
-            if isinstance(held, Slots):
-                self._purse.free(held)
+        for slots in request.plan.slots:
+            self._purse.free(slots)
         if self._purse.soon:
             self._nudge()

@@ -26,6 +26,11 @@ class Wait:
         self.plan = request.plan
         self.answer: asyncio.Future[Reserved] = asyncio.get_running_loop().create_future()
 
+    @property
+    def answered(self) -> bool:
+        """Whether it was admitted or refused."""
+        return self.answer.done() and not self.answer.cancelled()
+
     def forsake(self) -> None:
         """Nobody waits any more: what was taken meanwhile goes back."""
         if self.answer.cancel() or self.answer.cancelled():

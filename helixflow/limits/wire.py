@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from helixflow.ids import OrganizationId
-from helixflow.limits.ports import Ask, CounterId, End, Grant
+from helixflow.limits.ports import Answer, Ask, CounterId, End, Grant
 
 AskWire: TypeAlias = tuple[
-    str, str, str, int, int, int, int, float, tuple[tuple[int, int, bool], ...], int
+    str, str, str, int, int, int, int, float, tuple[tuple[int, int, bool], ...], int, int, int
 ]
-"""`(organization, name, scope, limit, lease, need, want, life_s, ends, used)`."""
+"""`(organization, name, scope, limit, lease, need, want, life_s, ends, used, waiting,
+renews)`."""
 
 GrantWire: TypeAlias = tuple[int, float, int, float, float]
 """`(amount, life_s, remaining, reset_s, retry_after_s)`."""
@@ -23,10 +24,13 @@ GrantWire: TypeAlias = tuple[int, float, int, float, float]
 ExchangeWire: TypeAlias = tuple[int, str, int, int, tuple[tuple[AskWire, ...], ...]]
 """`(version, holder, number, acked, groups)`."""
 
-AnswerWire: TypeAlias = tuple[int, tuple[tuple[GrantWire, ...], ...] | None]
-"""`(version, grants)`; None where the store is away."""
+AnswerWire: TypeAlias = tuple[
+    int, tuple[tuple[GrantWire, ...], ...] | None, tuple[tuple[str, str, str], ...]
+]
+"""`(version, grants, recalled)`: a counter is `(organization, name, scope)`; without grants where
+the store is away."""
 
-_VERSION = 1
+_VERSION = 2
 
 
 def exchange_wire(
@@ -43,19 +47,24 @@ def exchange_of(wire: ExchangeWire) -> tuple[str, int, int, list[list[Ask]]]:
     return holder, number, acked, [[_ask_of(ask) for ask in group] for group in groups]
 
 
-def answer_wire(grants: Sequence[tuple[Grant, ...]] | None) -> AnswerWire:
+def answer_wire(answer: Answer | None) -> AnswerWire:
     """What the store answered; None where it is away."""
-    if grants is None:
-        return (_VERSION, None)
-    return (_VERSION, tuple(tuple(_grant_wire(grant) for grant in group) for group in grants))
+    if answer is None:
+        return (_VERSION, None, ())
+    grants = tuple(tuple(_grant_wire(grant) for grant in group) for group in answer.grants)
+    recalled = tuple((each.organization, each.name, each.scope) for each in answer.recalled)
+    return (_VERSION, grants, recalled)
 
 
-def answer_of(wire: AnswerWire) -> list[tuple[Grant, ...]] | None:
-    """The grants that `answer_wire` described."""
-    _, groups = wire
+def answer_of(wire: AnswerWire) -> Answer | None:
+    """The answer that `answer_wire` described."""
+    _, groups, recalled = wire
     if groups is None:
         return None
-    return [tuple(Grant(*grant) for grant in group) for group in groups]
+    return Answer(
+        [tuple(Grant(*grant) for grant in group) for group in groups],
+        tuple(CounterId(OrganizationId(where), name, scope) for where, name, scope in recalled),
+    )
 
 
 def _ask_wire(ask: Ask) -> AskWire:
@@ -63,15 +72,15 @@ def _ask_wire(ask: Ask) -> AskWire:
     ends = tuple((end.lease, end.spent, end.last) for end in ask.ends)
     return (
         counter.organization, counter.name, counter.scope, ask.limit, ask.lease, ask.need,
-        ask.want, ask.life_s, ends, ask.used,
+        ask.want, ask.life_s, ends, ask.used, ask.waiting, ask.renews,
     )  # fmt: skip
 
 
 def _ask_of(wire: AskWire) -> Ask:
-    organization, name, scope, limit, lease, need, want, life_s, ends, used = wire
+    organization, name, scope, limit, lease, need, want, life_s, ends, used, waiting, renews = wire
     counter = CounterId(OrganizationId(organization), name, scope)
     said = tuple(End(number, spent, last) for number, spent, last in ends)
-    return Ask(counter, limit, lease, need, want, life_s, said, used)
+    return Ask(counter, limit, lease, need, want, life_s, said, used, waiting, renews)
 
 
 def _grant_wire(grant: Grant) -> GrantWire:

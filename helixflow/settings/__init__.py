@@ -191,7 +191,7 @@ class LimitsSettings(Branch):
     margin_s: float = Field(default=0.5, ge=0)
     heartbeat_s: float = Field(default=1.0, gt=0)
     silent_s: float = Field(default=5.0, gt=0)
-    idle_s: float = Field(default=60.0, gt=0)
+    idle_s: float = Field(default=300.0, gt=0)
     counters_max: int = Field(default=2_000_000, ge=1)
     held_max: int = Field(default=200_000, ge=1)
     waiters_max: int = Field(default=4096, ge=1)

@@ -17,6 +17,7 @@ from helixflow.telemetry.dead_letters import DeadLetters
 from helixflow.telemetry.desk import Desk, Operation
 from helixflow.telemetry.hub import Hub
 from helixflow.telemetry.lane import Lane, Sleep
+from helixflow.telemetry.past_use import PastUse, PastUseWire, Question, UsesWire
 from helixflow.telemetry.ports import Closing, Duty, MetricsIntake, Sink
 from helixflow.telemetry.redelivery import Redelivery
 from helixflow.telemetry.tally import Tally
@@ -43,6 +44,7 @@ class Station:
         letters: where events go that a sink will never take.
         last: what is to be closed after all sinks.
         tally: what the hub and its sinks count themselves.
+        past: what was used of late; None where nobody can tell.
         sleep: how pauses are waited for.
 
     Attributes:
@@ -60,6 +62,7 @@ class Station:
         clock: Clock,
         last: Sequence[Closing] = (),
         tally: Tally | None = None,
+        past: PastUse | None = None,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._settings = settings
@@ -68,6 +71,7 @@ class Station:
         lanes = [Lane(sink, letters, tally, settings, clock, sleep) for sink in sinks]
         self._hub = Hub(lanes, metrics, letters, tally, settings, clock)
         self._desk = Desk(operations, settings)
+        self._past = past
         redelivery = Redelivery(lanes, letters, settings, clock, sleep)
         self._parts: list[object] = [*sinks, metrics, redelivery, *last]
         self.closed = False
@@ -93,6 +97,12 @@ class Station:
     async def ask(self, call: DeskCallWire) -> DeskAnswerWire:
         """The answer to a question, or the refusal in its place."""
         return await self._desk.handle(call)
+
+    async def used(self, question: PastUseWire) -> UsesWire:
+        """What somebody used of late, for the limits; None where nobody can tell."""
+        if self._past is None:
+            return None
+        return await self._past.amounts(Question.from_wire(question))
 
     async def close(self) -> None:
         """Write what was taken, then let every part finish; each step has a deadline.

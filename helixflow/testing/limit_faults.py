@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from enum import StrEnum
 
-from helixflow.limits.ports import Ask, Grant, LimitStore, LimitStoreAway
+from helixflow.limits.ports import Answer, Ask, LimitStore, LimitStoreAway
 
 
 class Fault(StrEnum):
@@ -42,7 +42,7 @@ class FaultyStore:
 
     async def exchange(
         self, holder: str, number: int, acked: int, groups: Sequence[Sequence[Ask]]
-    ) -> list[tuple[Grant, ...]]:
+    ) -> Answer:
         """See `LimitStore.exchange`."""
         self.exchanges += 1
         self.asks += sum(len(group) for group in groups)
@@ -55,7 +55,7 @@ class FaultyStore:
             case Fault.HANGING:
                 await asyncio.Event().wait()
             case Fault.GARBLED:
-                return [(), ()]
+                return Answer([(), ()])
         answer = await self._store.exchange(holder, number, acked, groups)
         if self.fault is Fault.LOST:
             raise LimitStoreAway("a test lost its answer")

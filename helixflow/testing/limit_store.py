@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
-from helixflow.limits.ports import Ask, End
+from helixflow.limits.ports import Ask, End, Grant
 from helixflow.testing.limit_tenant import LIFE_S, Stage, Tenant, expect
 
 WINDOWS_S = {
@@ -394,6 +394,73 @@ async def check_silent_holders(stage: Stage) -> None:
     expect(ours.isdisjoint(await stage.store.silent(4)), "until it is buried")
 
 
+async def check_those_who_wait(stage: Stage) -> None:
+    """What is waited for is given as far as it is there; what is wanted beside it is a share."""
+    tenant = Tenant(stage.store)
+    counter, level = tenant.counter(), tenant.counter("concurrent_requests")
+    for waiting, there in ((30, 30), (400, 70), (5, 0)):
+        need = Ask(counter, 100, tenant.ask(counter, 100, 1).lease, 1, 400, LIFE_S, waiting=waiting)
+        (grant,) = await tenant.exchange(need)
+        expect(grant.amount == there, f"{waiting} wait: {there} and not {grant.amount}")
+    for waiting, there in ((6, 6), (40, 20)):
+        (grant,) = await tenant.exchange(Ask(level, 20, need=1, want=40, waiting=waiting))
+        expect(there <= grant.amount <= there + 2, f"a level for {waiting}: {grant.amount}")
+
+
+async def check_another_life(stage: Stage) -> None:
+    """A lease that lives is given another life far from the limit, to its holder alone."""
+    tenant = Tenant(stage.store)
+    counter = tenant.counter("requests_per_hour")
+
+    async def renew(who: Tenant, lease: int) -> Grant:
+        (grant,) = await who.exchange(Ask(counter, 100, life_s=LIFE_S, renews=lease))
+        expect(grant.retry_after_s == 0, "nothing is needed, so nothing is refused")
+        return grant
+
+    lease, _ = await tenant.take(counter, 100, 5)
+    for _ in range(3):
+        stage.advance(LIFE_S * 0.8)
+        grant = await renew(tenant, lease)
+        expect(grant.amount == 5, "it lives on with what it is")
+        expect(0 < grant.life_s <= LIFE_S, "for no longer than asked")
+        expect(grant.remaining == 95, "and counts once")
+    expect((await renew(tenant.beside(), lease)).amount == 0, "it is nobody else's")
+    expect((await renew(tenant, lease + 1)).amount == 0, "nobody knows of such a lease")
+    _, grant = await tenant.beside().take(counter, 100, 80)
+    expect(grant.amount == 80, "the limit comes near")
+    expect((await renew(tenant, lease)).amount == 0, "near it leases are short")
+    grant = await tenant.end(counter, 100, End(lease, 2, last=True))
+    expect(grant.remaining == 18, "it lived until then")
+    expect((await renew(tenant, lease)).amount == 0, "what ended is over")
+    short, _ = await tenant.take(counter, 1_000, 5)
+    stage.advance(PAST_LIFE_S)
+    expect((await renew(tenant, short)).amount == 0, "also by its time")
+
+
+async def check_recalls(stage: Stage) -> None:
+    """Whoever holds something of a counter that was refused to another is told so, once."""
+    holder = Tenant(stage.store)
+    other, third = holder.beside(), holder.beside()
+    counter, level = holder.counter(), holder.counter("concurrent_requests")
+    lease, _ = await holder.take(counter, 10, 6)
+    await holder.level(level, 4, 1, 3, 3)
+    expect(holder.recalled == (), "nobody needs it")
+    _, grant = await other.take(counter, 10, 5)
+    expect(0 < grant.retry_after_s <= 5, "it may be back soon")
+    await third.level(level, 4, 0, 2)
+    await other.say()
+    expect(other.recalled == (), "it has nothing")
+    await holder.say()
+    expect(set(holder.recalled) == {counter, level}, f"recalled: {holder.recalled}")
+    await holder.end(counter, 10, End(lease, 2, last=True))
+    expect(holder.recalled == (), "once")
+    await other.take(counter, 10, 11)
+    _, grant = await other.take(counter, 10, 5)
+    expect(grant.amount == 5, "what was not used is there")
+    await holder.say()
+    expect(holder.recalled == (), "what can never be had is not recalled")
+
+
 async def check_large_numbers(stage: Stage) -> None:
     """Amounts are exact up to 2^53 - 1 (billionths of a US dollar)."""
     tenant = Tenant(stage.store)
@@ -406,6 +473,7 @@ async def check_large_numbers(stage: Stage) -> None:
 
 
 CHECKS: tuple[Check, ...] = (
+    check_another_life,
     check_counters_stand_apart,
     check_debts,
     check_ends_nobody_knows,
@@ -422,8 +490,10 @@ CHECKS: tuple[Check, ...] = (
     check_limits_change,
     check_many_groups,
     check_renewals,
+    check_recalls,
     check_silent_holders,
     check_small_needs,
+    check_those_who_wait,
     check_windows_slide,
 )
 """All checks, for a parametrized test."""

@@ -26,13 +26,19 @@ class Stage:
 
 
 class Tenant:
-    """A fresh organization and a holder that spends in it."""
+    """A fresh organization and a holder that spends in it.
+
+    Attributes:
+        holder: its name.
+        recalled: the counters that the last answer recalled.
+    """
 
     def __init__(self, store: LimitStore) -> None:
         self._store = store
         self._organization = mint_organization_id()
         self._leases = itertools.count(1)
         self._number = 0
+        self.recalled: tuple[CounterId, ...] = ()
         self.holder = f"check-{next(_numbers)}-{self._organization}"
 
     def beside(self) -> Tenant:
@@ -55,12 +61,14 @@ class Tenant:
         """The holder's next exchange, that has all answers, or those up to `acked`."""
         self._number += 1
         known = self._number - 1 if acked is None else acked
-        return await self._store.exchange(self.holder, self._number, known, groups)
+        answer = await self._store.exchange(self.holder, self._number, known, groups)
+        self.recalled = answer.recalled
+        return answer.grants
 
     async def say_late(self, behind: int, *groups: Sequence[Ask]) -> list[Grants]:
         """An exchange of before that reaches the store now."""
         number = self._number - behind
-        return await self._store.exchange(self.holder, number, number - 1, groups)
+        return (await self._store.exchange(self.holder, number, number - 1, groups)).grants
 
     async def exchange(self, *group: Ask) -> Grants:
         (grants,) = await self.say(group)

@@ -17,6 +17,7 @@ import openai
 import psutil
 import pytest
 
+from helixflow.errors import Refused
 from tests.conftest import RUN_FOLDER
 from tests.telemetry.traces.receivers import Received, http_receiver
 
@@ -204,9 +205,12 @@ class Probe:
         assert "ok" in answer, answer
         return answer["ok"]
 
-    async def refusal(self, **command: Any) -> tuple[str, str]:
+    async def refusal(self, **command: Any) -> Refused:
+        """What the program caught, with all its facts."""
         answer = await self._command(**command)
-        return answer["class"], answer["refused"][0]
+        refused = Refused.from_wire(answer["refused"])
+        assert type(refused).__name__ == answer["class"]
+        return refused
 
 
 @pytest.fixture(scope="session")

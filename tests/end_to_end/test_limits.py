@@ -18,7 +18,9 @@ import httpx
 import openai
 import pytest
 
-from .conftest import Stack, read_env
+from helixflow.errors import QuotaExceeded
+
+from .conftest import Probe, Stack, read_env
 
 pytestmark = pytest.mark.stack
 
@@ -26,6 +28,9 @@ ASK: dict[str, Any] = {
     "model": "echo-1", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 2,
 }  # fmt: skip
 EFFECTIVE_S = 1.5
+AT_ONCE = 6
+ESTIMATE_TOKENS_MAX = 256 + 64
+"""Of a short prompt to a model whose answers nobody has seen to the end."""
 
 
 @pytest.fixture
@@ -110,6 +115,31 @@ def test_a_refusal_says_which_limit_and_when_to_come_back(
     assert told["limit"]["scope"] == f"project={project}"
 
 
+async def test_a_ray_program_gets_the_same_facts_of_a_refusal(
+    stack: Stack, admin: httpx.Client, probe: Probe
+) -> None:
+    project, key = key_of(admin, "Ray program")
+    limit(admin, project, "requests_per_hour", 1)
+    in_force(stack, key, "requests_per_hour")
+    answer = await probe.ask(do="chat", key=key, body=ASK)
+    assert answer["usage"]["completion_tokens"] == 2
+    refused = await probe.refusal(do="chat", key=key, body=ASK)
+    assert isinstance(refused, QuotaExceeded)
+    headers = {"authorization": f"Bearer {key}"}
+    told = httpx.post(f"{stack.url}/v1/chat/completions", headers=headers, json=ASK, timeout=30)
+    error, breach = told.json()["error"], refused.breach
+    assert breach is not None
+    assert (breach.name, breach.scope) == ("requests_per_hour", f"project={project}")
+    assert (breach.name, breach.scope, breach.limit, breach.current) == tuple(
+        error["limit"][name] for name in ("name", "scope", "limit", "current")
+    )
+    assert breach.reset_s == pytest.approx(error["limit"]["reset_seconds"], abs=120)
+    assert refused.retry_after_s is not None
+    assert refused.retry_after_s > 0
+    assert int(told.headers["retry-after-ms"]) > 0
+    assert refused.reason.value == error["code"]
+
+
 async def test_hang_ups_give_their_slots_and_tokens_back(stack: Stack, admin: httpx.Client) -> None:
     project, key = key_of(admin, "Hang-ups")
     limit(admin, project, "concurrent_requests", 4)
@@ -126,6 +156,52 @@ async def test_hang_ups_give_their_slots_and_tokens_back(stack: Stack, admin: ht
     while in_force(stack, key, "concurrent_requests")["remaining"] != 4:
         assert time.monotonic() - begun < 10
         await asyncio.sleep(0.1)
+
+
+@pytest.mark.slow
+async def test_a_thousand_hang_ups_give_every_slot_back_and_keep_their_estimates_at_most(
+    stack: Stack, admin: httpx.Client
+) -> None:
+    project, key = key_of(admin, "Thousand hang-ups")
+    limit(admin, project, "concurrent_requests", AT_ONCE)
+    limit(admin, project, "tokens_per_day", 10_000_000)
+    in_force(stack, key, "concurrent_requests")
+    before = in_force(stack, key, "tokens_per_day")["remaining"]
+    headers = {"authorization": f"Bearer {key}"}
+    body = {**ASK, "model": "echo-slow", "max_tokens": 2_000, "stream": True}
+    gate = asyncio.Semaphore(AT_ONCE)
+    seen: Counter[int] = Counter()
+    async with httpx.AsyncClient(base_url=stack.url, headers=headers, timeout=60) as client:
+
+        async def hang_up() -> None:
+            async with gate:
+                while not await begin(client, body, seen):
+                    await asyncio.sleep(0.02)  # what was hung up just now still holds its slot
+
+        await asyncio.gather(*(hang_up() for _ in range(1_000)))
+    assert seen[200] == 1_000
+    assert set(seen) <= {200, 429}
+    begun = time.monotonic()
+    while in_force(stack, key, "concurrent_requests")["remaining"] != AT_ONCE:
+        assert time.monotonic() - begun < 10
+        await asyncio.sleep(0.1)
+    # Nobody tells an Ingress what was generated for who hung up: the estimate counts in its place.
+    # No lease is left over beside it, nor anything of those that were refused.
+    taken = before - in_force(stack, key, "tokens_per_day")["remaining"]
+    assert taken <= 1_000 * ESTIMATE_TOKENS_MAX
+    assert taken >= 1_000
+    assert await storm(stack, key, AT_ONCE, AT_ONCE) == {200: AT_ONCE}
+
+
+async def begin(client: httpx.AsyncClient, body: dict[str, Any], seen: Counter[int]) -> bool:
+    """Begin a stream and hang up after its first bytes; False where it was refused."""
+    async with client.stream("POST", "/v1/chat/completions", json=body) as answer:
+        seen[answer.status_code] += 1
+        if answer.status_code != 200:
+            await answer.aread()
+            return False
+        await anext(answer.aiter_bytes())
+        return True
 
 
 async def test_a_killed_ingress_gives_its_slots_back(stack: Stack, admin: httpx.Client) -> None:

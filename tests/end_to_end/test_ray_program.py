@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from helixflow.errors import NotFound, Refusal, Unauthenticated
+
 from .conftest import MODEL, Probe, Stack
 
 pytestmark = pytest.mark.stack
@@ -29,12 +31,14 @@ async def test_a_handle_streams(stack: Stack, probe: Probe) -> None:
 
 async def test_a_handle_is_authenticated_as_http_is(probe: Probe) -> None:
     refused = await probe.refusal(do="chat", key="hx-proj-wrong", body=CAPITAL)
-    assert refused == ("Unauthenticated", "invalid_api_key")
+    assert isinstance(refused, Unauthenticated)
+    assert refused.reason is Refusal.INVALID_API_KEY
 
 
 async def test_a_handle_gets_the_same_facts_of_a_refusal(stack: Stack, probe: Probe) -> None:
     refused = await probe.refusal(do="chat", key=stack.api_key, body={**CAPITAL, "model": "x"})
-    assert refused == ("NotFound", "model_not_found")
+    assert isinstance(refused, NotFound)
+    assert (refused.reason, refused.param) == (Refusal.MODEL_NOT_FOUND, "model")
 
 
 async def test_leaving_a_stream_early_ends_its_generation(stack: Stack, probe: Probe) -> None:

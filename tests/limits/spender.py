@@ -34,12 +34,11 @@ class Spender:
         ask = Ask(self._counter, self._limit, self._number, 1, want, 30.0, said)
         self._ends[self._number] = 0  # nothing of a lease is spent whose answer is lost
         try:
-            ((grant,),) = await self._store.exchange(
-                self._holder, self._number, self._acked, [[ask]]
-            )
+            answer = await self._store.exchange(self._holder, self._number, self._acked, [[ask]])
         except LimitStoreAway:
             self.away += 1
             return None
+        ((grant,),) = answer.grants
         self._acked = self._number
         self._ends = {self._number: grant.amount}
         self.spent += grant.amount

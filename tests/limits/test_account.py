@@ -6,7 +6,7 @@ from helixflow.limits.ports import TOMBSTONE_S, Ask, CounterId
 from helixflow.limits.sizing import Lives
 
 COUNTER = CounterId(OrganizationId("org_1"), "tokens_per_minute", "organization")
-LIVES = Lives(near_s=5.0, far_s=60.0, margin_s=0.5)
+LIVES = Lives(near_s=5.0, far_s=60.0, margin_s=0.5, recall_s=1.5)
 
 
 def account() -> Account:
@@ -80,7 +80,8 @@ def test_a_refusal_says_when_enough_can_be_there() -> None:
 def test_a_lease_may_come_back_at_any_time() -> None:
     account_ = account()
     lend(account_, 1, 100, 0.0)
-    assert account_.retry_after_s(1, 100, 10.0) == 20.5
+    assert account_.retry_after_s(1, 100, 10.0) == 1.5, "by then it was recalled"
+    assert account_.retry_after_s(1, 100, 30.0) == 0.5, "by then it is over"
     assert account_.retry_after_s(1, 100, 30.49) == 0.05
     assert account_.reset_s(10.0) == 81.0
 

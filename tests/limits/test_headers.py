@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helixflow.ids import OrganizationId
-from helixflow.limits.headers import duration, rate_headers
+from helixflow.limits.headers import Rates, duration
 from helixflow.limits.holding import Holding
 from helixflow.limits.ports import CounterId, Grant
 from helixflow.limits.slots import Slots
@@ -42,7 +42,7 @@ def test_the_counter_of_which_the_least_is_left_is_told() -> None:
         holding("spend_per_day", 5, 5, 1.0),
         Slots(CounterId(OrganizationId("org_1"), "concurrent_requests", "organization"), 3),
     ]
-    assert dict(rate_headers(held, 100.0)) == {
+    assert dict(Rates.among(held).headers(100.0)) == {
         b"x-ratelimit-limit-requests": b"1000",
         b"x-ratelimit-remaining-requests": b"7",
         b"x-ratelimit-reset-requests": b"1h23m20s",
@@ -50,4 +50,4 @@ def test_the_counter_of_which_the_least_is_left_is_told() -> None:
         b"x-ratelimit-remaining-tokens": b"0",
         b"x-ratelimit-reset-tokens": b"250ms",
     }
-    assert rate_headers([], 100.0) == ()
+    assert Rates.among([]).headers(100.0) == ()

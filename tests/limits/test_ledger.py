@@ -59,6 +59,50 @@ async def test_at_the_limit_exactly_so_many_are_admitted_by_all_ledgers_together
     assert bench.store.exchanges < 200
 
 
+async def test_a_crowd_costs_few_exchanges_and_leaves_nothing_over() -> None:
+    bench = Bench(wait_s=30.0)
+    ledgers = [bench.ledger() for _ in range(4)]
+    principal = caller(quota(RPM, 1_000), quota(SLOTS, 1_500))
+    results = await asyncio.gather(
+        *(reserve(ledgers[turn % 4], principal) for turn in range(2_000)), return_exceptions=True
+    )
+    held = [each for each in results if isinstance(each, Reserved)]
+    refused_ = [each for each in results if isinstance(each, QuotaExceeded)]
+    assert (len(held), len(refused_)) == (1_000, 1_000)
+    assert bench.store.exchanges < 30
+
+
+async def test_what_lies_unused_elsewhere_comes_back_within_a_heartbeat() -> None:
+    bench = Bench()
+    idle, busy = bench.ledger(), bench.ledger()
+    principal = caller(quota(RPM, 200), quota(SLOTS, 5))
+    (await reserve(idle, principal)).settle(None)  # of a lease of more than one
+    error = None
+    admitted = 0
+    while error is None:
+        try:
+            (await reserve(busy, principal)).settle(None)
+            admitted += 1
+        except QuotaExceeded as refusal:
+            error = refusal
+    assert admitted < 199
+    assert error.retry_after_s is not None
+    assert error.retry_after_s <= 1.5
+    said = bench.store.exchanges
+    idle.beat()
+    await until(lambda: bench.store.exchanges == said + 2)
+    bench.clock.advance(error.retry_after_s)
+    for _ in range(199 - admitted):
+        (await reserve(busy, principal)).settle(None)
+    assert isinstance(await refused(busy, principal), QuotaExceeded)
+
+
+async def test_a_granted_request_is_admitted_though_its_process_was_late_to_look() -> None:
+    bench = Bench(wait_s=0.0)  # the deadline passes together with the answer
+    reserved = await reserve(bench.ledger(), caller(quota(RPM, 5)))
+    assert told(reserved)["remaining-requests"] == "4"
+
+
 async def test_slots_are_exact_across_ledgers_and_all_come_back() -> None:
     bench = Bench(wait_s=30.0)
     ledgers = [bench.ledger() for _ in range(3)]
@@ -104,6 +148,23 @@ async def test_a_refusal_says_what_is_used_up_and_spends_nothing() -> None:
     assert [view.remaining for view in after] == [view.remaining for view in before]
     assert bench.signals.labels(Metric.LIMIT_REFUSALS) == [{"limit": "requests_per_minute"}]
     assert dict(ledger.headers(principal, SPEC.name))[b"x-ratelimit-remaining-requests"] == b"0"
+
+
+async def test_a_hard_limit_of_spend_takes_the_most_that_a_request_can_cost() -> None:
+    bench = Bench()
+    ledger, principal = bench.ledger(), caller(quota(SPEND, 1_000_000, hard=True))
+    most = body(prompt_bytes=36, max_tokens=10)  # 100 tokens at 2 and 10 at 10 dollars a million
+    held = [await reserve(ledger, principal, most) for _ in range(3)]
+    with pytest.raises(QuotaExceeded) as caught:
+        await reserve(ledger, principal, most)
+    breach = caught.value.breach
+    assert breach is not None
+    assert breach.current == pytest.approx(0.0009)
+    for each in held:
+        each.settle(Usage(10, 1))
+    bench.clock.advance(1.0)
+    (view,) = await ledger.view(principal)
+    assert view.remaining == pytest.approx(0.001 - 3 * 0.00003)
 
 
 async def test_what_can_never_be_is_refused_at_once_and_without_a_time() -> None:
@@ -358,7 +419,7 @@ async def test_a_caller_whose_counters_were_forgotten_is_known_again() -> None:
 
 
 async def test_who_waits_while_its_counters_are_forgotten_is_measured_again() -> None:
-    bench = Bench(LimitsSettings(held_max=2))
+    bench = Bench(LimitsSettings(held_max=2, idle_s=60.0))
     ledger, principal = bench.ledger(), caller(quota(RPM, 1_000))
     bench.store.held.clear()
     first = asyncio.create_task(reserve(ledger, caller(quota(RPM, 5, Scope.KEY))))
@@ -376,7 +437,7 @@ async def test_who_waits_while_its_counters_are_forgotten_is_measured_again() ->
 
 
 async def test_who_waits_while_its_counters_are_forgotten_for_others_is_refused() -> None:
-    bench = Bench(LimitsSettings(held_max=2))
+    bench = Bench(LimitsSettings(held_max=2, idle_s=60.0))
     ledger = bench.ledger()
     bench.store.held.clear()
     first = asyncio.create_task(reserve(ledger, caller(quota(RPM, 5, Scope.KEY))))

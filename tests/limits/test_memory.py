@@ -47,7 +47,7 @@ async def take(
     store: MemoryLimitStore, number: int, amount: int, id_: CounterId = COUNTER
 ) -> Grant:
     ask = Ask(id_, 100, number, amount, amount, 5.0)
-    ((grant,),) = await store.exchange("h", number, 0, [[ask]])
+    ((grant,),) = (await store.exchange("h", number, 0, [[ask]])).grants
     return grant
 
 

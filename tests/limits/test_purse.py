@@ -8,7 +8,7 @@ from helixflow.ids import OrganizationId
 from helixflow.limits.book import Book
 from helixflow.limits.exchange import ASKS_MAX, Demand, Exchange, Held
 from helixflow.limits.holding import ENDS_MAX, Holding, Lease
-from helixflow.limits.ports import CounterId, Grant
+from helixflow.limits.ports import Answer, CounterId
 from helixflow.limits.purse import Purse
 from helixflow.limits.slots import Slots
 from helixflow.settings import LimitsSettings
@@ -49,11 +49,12 @@ class Play:
         self.sent.append(exchange)
         return exchange
 
-    def answer(self, exchange: Exchange) -> list[tuple[Grant, ...]]:
+    def answer(self, exchange: Exchange) -> Answer:
+        holder = str(id(self))
         grants, _ = self.book.exchange(
-            str(id(self)), exchange.number, exchange.acked, exchange.groups, self.now
+            holder, exchange.number, exchange.acked, exchange.groups, self.now
         )
-        return grants
+        return Answer(grants, self.book.recalled(holder))
 
     def talk(self, *waits: Sequence[Demand]) -> Exchange:
         exchange = self.send(*waits)
@@ -213,6 +214,41 @@ def test_a_lease_in_use_is_renewed_before_it_ends() -> None:
     assert asks < 15
 
 
+def test_a_lease_that_is_hardly_spent_gets_another_life_and_no_other_one_begins() -> None:
+    play = Play()
+    held = play.rate(100_000)
+    play.talk([(held, 1)])
+    lease = held.lease
+    for _ in range(3):
+        play.take((held, 1))
+        play.pass_time(50)
+    assert held.lease is lease
+    assert play.stored(held) == 16
+    renewals = [entry.ask.renews for e in play.sent for group in e.entries for entry in group]
+    assert renewals.count(1) == 3
+    play.pass_time(120)
+    assert held.gone
+
+
+def test_a_lost_renewal_leaves_the_lease_its_first_end() -> None:
+    play = Play()
+    held = play.rate(100_000)
+    play.talk([(held, 1)])
+    assert held.lease is not None
+    first_end = held.lease.until
+    play.now = first_end - 5.0
+    play.take((held, 1))
+    play.purse.tick(play.now)
+    exchange = play.send()
+    assert 1 in [ask.renews for group in exchange.groups for ask in group]
+    play.purse.lose(exchange, play.now)
+    assert held.lease.until == first_end
+    exchange = play.send()
+    play.rate(50_000)
+    play.purse.apply(exchange, play.answer(exchange), play.now)
+    assert held.lease is None, "the limit was lowered meanwhile"
+
+
 def test_a_lease_that_runs_out_is_renewed_before_it_is_spent() -> None:
     play = Play()
     held = play.rate(1_000_000)
@@ -267,7 +303,11 @@ def test_a_standby_is_kept_for_rates_that_are_in_use_and_far_from_their_limit() 
     assert rate.standby is not None
     assert rate.standby.until > play.now + 25
     assert spend.standby is None
-    play.now += 25.0
+    assert rate.lease is not None
+    while rate.lease.until >= rate.standby.until:
+        play.take((rate, 1), (spend, 1))
+        play.pass_time(1)
+    play.now = rate.lease.until
     demands: list[Demand] = [(rate, 1)]
     assert play.take(*demands) is None
     play.purse.stand_in(demands, play.now)
@@ -323,7 +363,7 @@ def test_slots_are_stated_again_now_and_then_in_case_the_store_forgot() -> None:
     play.talk([(slots, 1)])
     play.take((slots, 1))
     play.book = Book(SETTINGS)
-    play.pass_time(8)
+    play.pass_time(17)
     assert play.stored(slots) >= 1
 
 
@@ -421,5 +461,5 @@ def test_a_sign_of_life_says_nothing_else() -> None:
     play.rate(5)
     probe = play.purse.probe(play.now)
     assert (probe.number, probe.groups) == (1, [])
-    play.purse.apply(probe, [], play.now)
+    play.purse.apply(probe, Answer([]), play.now)
     assert play.talk().acked == 1

@@ -113,9 +113,11 @@ async def test_groups_with_a_thousand_ends_are_booked(server: ValkeyServer, conn
     counter = a_counter()
     ends = tuple(End(lease, 1, last=True) for lease in range(1, 2501))
     for number in (1, 2):
-        ((grant,),) = await store.exchange("h", number, 0, [[Ask(counter, 9000, ends=ends)]])
+        ((grant,),) = (
+            await store.exchange("h", number, 0, [[Ask(counter, 9000, ends=ends)]])
+        ).grants
         assert grant.remaining == 6500
-    ((grant,),) = await store.exchange("h", 3, 2, [[Ask(counter, 9000)]])
+    ((grant,),) = (await store.exchange("h", 3, 2, [[Ask(counter, 9000)]])).grants
     assert grant.remaining == 6500
     key = f"hx:{{{counter.organization}}}:ended:h:*"
     assert sum(server.command("HLEN", each) for each in server.command("KEYS", key)) == 1

@@ -121,7 +121,7 @@ async def test_what_was_lost_is_learned_from_the_records_of_use(
             await asyncio.sleep(0.05)
     assert set(records.asked) == {(counter, 3660.0)}
     assert len(records.asked) == 2
-    ((grant,),) = await store.exchange("look", 1, 0, [[Ask(counter, 100)]])
+    ((grant,),) = (await store.exchange("look", 1, 0, [[Ask(counter, 100)]])).grants
     assert grant.remaining == 100 - 41 - 1 - 3, "what is known, the lease, and its unknown end"
 
 
@@ -137,7 +137,7 @@ async def test_a_restart_keeps_the_data_and_blocks_a_minute(
     server.start()
     assert await quick.back() == 0, "the last grants may be missing"
     assert await steady.back() == 1, "in an hour they are few"
-    ((grant,),) = await store.exchange("look", 1, 0, [[Ask(hour, 10)]])
+    ((grant,),) = (await store.exchange("look", 1, 0, [[Ask(hour, 10)]])).grants
     assert grant.remaining == 8
     offset.advance(BLOCKED_S)
     assert await quick.step() == 1
@@ -185,7 +185,7 @@ async def test_a_promoted_replica_goes_on_after_a_window(
         assert all(spender.away for spender in spenders)
         assert await spenders[0].back() == 0
         asks = [[Ask(level, 9, need=3, want=3, used=2)], [Ask(level, 9, need=2, want=2, used=2)]]
-        (risen,), (same,) = await store.exchange("l", 2, 1, asks)
+        (risen,), (same,) = (await store.exchange("l", 2, 1, asks)).grants
         assert (risen.amount, risen.retry_after_s > 50) == (0, True), "no level rises"
         assert (same.amount, same.remaining) == (2, 0), "what runs goes on"
         offset.advance(BLOCKED_S)

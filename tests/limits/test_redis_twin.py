@@ -44,6 +44,8 @@ class Wish:
     limit: int
     need: int
     more: int
+    waiting: int
+    renews: int
     used: int
     life_s: float
     lease: bool
@@ -76,7 +78,7 @@ class Bury:
 
 Step: TypeAlias = Say | Pass | Bury
 
-_LOOK = Wish(0, 0, 0, 0, 0, 0.0, lease=False, ends=())
+_LOOK = Wish(0, 0, 0, 0, 0, 0, 0, 0.0, lease=False, ends=())
 
 amounts = st.integers(0, 12)
 wishes = st.builds(
@@ -85,6 +87,8 @@ wishes = st.builds(
     limit=st.sampled_from([0, 5, 10, 40, 200]),
     need=amounts,
     more=amounts,
+    waiting=amounts,
+    renews=st.sampled_from([0, 0, 0, 1, 2]),
     used=amounts,
     life_s=st.sampled_from([5.0, 30.0, 60.0]),
     lease=st.booleans(),
@@ -124,13 +128,21 @@ class Speaker:
         counter = CounterId(organization, name, scope)
         if name == "concurrent_requests":
             want = wish.need + wish.more
-            return Ask(counter, wish.limit, need=wish.need, want=want, used=wish.used)
+            waiting = min(wish.waiting, want)
+            return Ask(
+                counter, wish.limit, need=wish.need, want=want, used=wish.used, waiting=waiting
+            )
         ends = tuple(
             End(self._lease(wish.counter, back, now), spent, last)
             for back, spent, last in wish.ends
         )
+        if wish.renews:
+            renews = self._lease(wish.counter, wish.renews - 1, now)
+            return Ask(counter, wish.limit, life_s=wish.life_s, ends=ends, renews=renews)
         lease = self._begin(wish.counter, now) if wish.lease else 0
-        return Ask(counter, wish.limit, lease, wish.need, wish.need + wish.more, wish.life_s, ends)
+        want = wish.need + wish.more
+        waiting = min(wish.waiting, want)
+        return Ask(counter, wish.limit, lease, wish.need, want, wish.life_s, ends, waiting=waiting)
 
     def _lease(self, place: int, back: int, now: float) -> int:
         """One that is remembered still, or one that was never asked for."""
@@ -187,11 +199,12 @@ class Twins:
         speaker.number += not say.late
         told = (speaker.name, speaker.number, speaker.acked)
         asks = speaker.asks(self._organization, say.groups, self._now)
-        answers = await self._store.exchange(*told, asks)
+        answer = await self._store.exchange(*told, asks)
         expected, _ = self._book.exchange(*told, asks, self._now)
         if not (say.late or say.lost):
             speaker.acked = speaker.number
-        for groups in zip(answers, expected, strict=True):
+        assert set(answer.recalled) == set(self._book.recalled(speaker.name))
+        for groups in zip(answer.grants, expected, strict=True):
             for one, other in zip(*groups, strict=True):
                 assert facts(one) == facts(other), f"{one} is not {other}"
                 # Of leases that are over the book may still know the first and the last end.

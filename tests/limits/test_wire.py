@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helixflow.ids import OrganizationId
-from helixflow.limits.ports import Ask, CounterId, End, Grant
+from helixflow.limits.ports import Answer, Ask, CounterId, End, Grant
 from helixflow.limits.wire import answer_of, answer_wire, exchange_of, exchange_wire
 
 T = TypeVar("T")
@@ -15,9 +15,10 @@ T = TypeVar("T")
 _amounts = st.integers(0, 2**53)
 _times = st.floats(0, 1e6)
 _names = st.text(max_size=12)
+_counters = st.builds(CounterId, _names.map(OrganizationId), _names, _names)
 _asks = st.builds(
     Ask,
-    st.builds(CounterId, _names.map(OrganizationId), _names, _names),
+    _counters,
     _amounts,
     _amounts,
     _amounts,
@@ -25,8 +26,15 @@ _asks = st.builds(
     _times,
     st.lists(st.builds(End, _amounts, _amounts, st.booleans()), max_size=3).map(tuple),
     _amounts,
+    _amounts,
+    _amounts,
 )
 _grants = st.builds(Grant, _amounts, _times, _amounts, _times, _times)
+_answers = st.builds(
+    Answer,
+    st.lists(st.lists(_grants, max_size=3).map(tuple), max_size=3),
+    st.lists(_counters, max_size=3).map(tuple),
+)
 
 
 def wired(value: T) -> T:
@@ -39,6 +47,6 @@ def test_an_exchange_crosses_a_process_border(holder: str, groups: list[list[Ask
     assert exchange_of(wired(exchange_wire(holder, 7, 6, groups))) == (holder, 7, 6, groups)
 
 
-@given(st.none() | st.lists(st.lists(_grants, max_size=3).map(tuple), max_size=3))
-def test_an_answer_crosses_a_process_border(grants: list[tuple[Grant, ...]] | None) -> None:
-    assert answer_of(wired(answer_wire(grants))) == grants
+@given(st.none() | _answers)
+def test_an_answer_crosses_a_process_border(answer: Answer | None) -> None:
+    assert answer_of(wired(answer_wire(answer))) == answer

@@ -22,7 +22,7 @@ from helixflow.limits.estimate import cost
 from helixflow.limits.exchange import Exchange
 from helixflow.limits.journal import Journal
 from helixflow.limits.memory import MemoryLimitStore
-from helixflow.limits.ports import Ask, CounterId, Grant
+from helixflow.limits.ports import Answer, Ask, CounterId
 from helixflow.limits.purse import Purse
 from helixflow.limits.refusals import quota_exceeded
 from helixflow.limits.slots import Slots
@@ -64,7 +64,7 @@ class Holder:
     waiting: list[Request] = field(default_factory=list)
     exchange: Exchange | None = None
     groups: Sequence[Sequence[Ask]] = ()
-    answer: list[tuple[Grant, ...]] | None = None
+    answer: Answer | None = None
     processed: bool = False
     alive: bool = True
 
@@ -218,9 +218,10 @@ class World:
         """The holder hears the answer."""
         assert holder.exchange is not None
         assert holder.answer is not None
-        holder.purse.apply(holder.exchange, holder.answer, self.clock.monotonic())
-        holder.exchange = None
+        exchange, holder.exchange = holder.exchange, None
+        holder.purse.apply(exchange, holder.answer, self.clock.monotonic())
         holder.waiting = [each for each in holder.waiting if not self.decide(holder, each)]
+        holder.purse.tidy(exchange)
 
     def lose(self, holder: Holder) -> None:
         """The holder gives up on the answer; the store may hear the question later."""
@@ -333,7 +334,7 @@ class World:
             for line in lines
         }
         groups = [tuple(asks.values())]
-        (grants,) = self.runner.run(self.store.exchange("newcomer", 1, 0, groups))
+        (grants,) = self.runner.run(self.store.exchange("newcomer", 1, 0, groups)).grants
         missing = [
             f"{ask.counter.name}: {grant.remaining} of {ask.limit}"
             for ask, grant in zip(groups[0], grants, strict=True)

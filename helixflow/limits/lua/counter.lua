@@ -29,7 +29,7 @@ local MARKER_TTL_MS = 62 * 86400 * 1000
 
 local offset_s, holder, number, acked, seen, seen_at, offered, sizing, slots_s, groups =
   unpack(cmsgpack.unpack(ARGV[1]))
-local share, far, near_s, far_s, margin_s = unpack(sizing)
+local share, far, near_s, far_s, margin_s, recall_s = unpack(sizing)
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000 + offset_s
 
@@ -303,9 +303,9 @@ local function read_windows(marker)
   return counters
 end
 
--- The answer: {generation, now, when it was lost, counters whose past is wanted, grants by group}; a
--- grant is {amount, life_s, remaining, reset_s, retry_after_s}.
-local function answer(marker, counters, grants)
+-- The answer: {generation, now, when it was lost, counters whose past is wanted, grants by group,
+-- counters to recall and from whom}; a grant is {amount, life_s, remaining, reset_s, retry_after_s}.
+local function answer(marker, counters, grants, recalls)
   local wanted = {}
   for i, slot_s in ipairs(slots_s) do
     if slot_s > 0 then
@@ -318,5 +318,5 @@ local function answer(marker, counters, grants)
   end
   write_ended()
   remember()
-  return cmsgpack.pack({marker.generation, now, marker.lost_at, wanted, grants})
+  return cmsgpack.pack({marker.generation, now, marker.lost_at, wanted, grants, recalls or {}})
 end

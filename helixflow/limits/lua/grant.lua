@@ -8,14 +8,27 @@ read_ended()
 
 -- Windows. A decision is {met, amount, life_s}.
 
+-- Where the holder's lease of that number lives: its first place.
+local function living(counter, lease)
+  local leases = counter.leases
+  for i = 1, #leases, 5 do
+    if leases[i + 1] == lease and leases[i] == holder and leases[i + 4] == LIVE then return i end
+  end
+end
+
 local function decide_lease(counter, ask)
-  local _, limit, lease, need, want, _, life_s = unpack(ask)
-  if lease == 0 then return {true, 0, 0} end
+  local _, limit, lease, need, want, _, life_s, _, waiting, renews = unpack(ask)
+  if lease == 0 and renews == 0 then return {true, 0, 0} end
   local left = left_of(counter, limit)
   local is_far = left > 0 and left >= limit / far
+  if renews > 0 then
+    local place = living(counter, renews)
+    if not place or not is_far then return {true, 0, 0} end
+    return {true, counter.leases[place + 2], math.min(life_s, far_s)}
+  end
   if need > math.max(left, 0) then return {false, 0, 0} end
   if need == 0 and not is_far then return {true, 0, 0} end
-  local amount = math.max(need, math.min(want, math.floor(left / share)))
+  local amount = math.max(need, math.min(waiting, left), math.min(want, math.floor(left / share)))
   return {true, amount, math.min(life_s, is_far and far_s or near_s)}
 end
 
@@ -27,8 +40,15 @@ local function begin(counter, lease, amount, life_s)
   counter.changed = true
 end
 
+local function renew(counter, lease, life_s)
+  local until_place = living(counter, lease) + 3
+  counter.leases[until_place] = math.max(counter.leases[until_place], now + life_s + margin_s)
+  counter.changed = true
+end
+
 -- In how many seconds a need that is not met can be, at the earliest: slots leave the window, and
--- whoever holds a lease may bring it back, at the latest when it ends.
+-- whoever holds a lease brings back what it does not use when it is recalled, at the latest when it
+-- ends.
 local function lease_retry_s(counter, need, limit)
   if counter.unknown_until > now then return counter.unknown_until - now end
   if need > limit then return leaves_s(counter, counter.slot) end
@@ -42,7 +62,7 @@ local function lease_retry_s(counter, need, limit)
   end
   for i = 1, #counter.leases, 5 do
     if counter.leases[i + 4] == LIVE then
-      local end_s = counter.leases[i + 3] - now
+      local end_s = math.min(counter.leases[i + 3] - now, recall_s)
       wait_s = math.min(wait_s or end_s, end_s)
     end
   end
@@ -64,10 +84,10 @@ local function read_levels(key)
 end
 
 local function decide_level(counter, ask)
-  local _, limit, _, need, want, used = unpack(ask)
+  local _, limit, _, need, want, used, _, _, waiting = unpack(ask)
   if counter.unknown_until > now then return {need <= used, used, 0} end
   local free = math.max(0, limit - counter.total + counter.mine)
-  local floor = math.max(need, used)
+  local floor = math.max(need, used, math.min(waiting, free))
   if need > free then return {false, 0, 0} end
   if floor >= free then return {true, free, 0} end
   local more = math.min(math.max(0, want - floor), math.floor((free - floor) / share))
@@ -107,6 +127,29 @@ local function write_levels(key, counter)
   end
 end
 
+-- Recalls: of a counter whose need is not met, whoever else has something of it.
+
+local recalls, recalled = {}, {}
+
+local function recall_from(place, other)
+  local pair = place .. ' ' .. other
+  if other == holder or recalled[pair] then return end
+  recalled[pair] = true
+  recalls[#recalls + 1] = {place, other}
+end
+
+local function recall(ask)
+  local counter = counters[ask[1]]
+  if ask[4] > ask[2] or counter.unknown_until > now then return end
+  if counter.levels then
+    for i = 1, #counter.levels, 2 do recall_from(ask[1], counter.levels[i]) end
+    return
+  end
+  for i = 1, #counter.leases, 5 do
+    if counter.leases[i + 4] == LIVE then recall_from(ask[1], counter.leases[i]) end
+  end
+end
+
 -- Groups.
 
 local function decide(ask)
@@ -140,12 +183,15 @@ local function exchange(group)
     if not met then amount, life_s = 0, 0 end
     if counter.levels then
       state(counter, amount, ask)
+    elseif amount > 0 and ask[10] > 0 then
+      renew(counter, ask[10], life_s)
     elseif amount > 0 then
       begin(counter, ask[3], amount, life_s)
     end
   end
   for a, ask in ipairs(group) do
     local own, amount, life_s = unpack(decisions[a])
+    if not own then recall(ask) end
     if not met then amount, life_s = 0, 0 end
     grants[a] = tell(ask, own, amount, life_s)
   end
@@ -160,4 +206,4 @@ for g, group in ipairs(groups) do grants[g] = exchange(group) end
 for i, slot_s in ipairs(slots_s) do
   if slot_s == 0 then write_levels(KEYS[FIRST + i], counters[i]) end
 end
-return answer(marker, counters, grants)
+return answer(marker, counters, grants, recalls)

@@ -18,6 +18,6 @@ def test_an_accuracy_says_who_was_admitted() -> None:
     probe = LimitsAccuracy("l2_5", 2, 5, 20)
     probe.prepare(RUNNING)
     assert probe.measure(RUNNING).figures == {
-        "limits_offered": 20.0, "limits_admitted": 5.0, "limits_over": 0.0,
+        "limits_ledgers": 2.0, "limits_limit": 5.0, "limits_unused": 0.0, "limits_offered": 20.0, "limits_at_once": 5.0, "limits_admitted": 5.0, "limits_over": 0.0,
         "limits_unavailable": 0.0,
     }  # fmt: skip
