@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import stat
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,6 +31,11 @@ async def add(connection: AsyncConnection) -> None:
 
 async def names(connection: AsyncConnection) -> list[str]:
     return list((await connection.execute(select(organizations.c.name))).scalars())
+
+
+async def slow(connection: AsyncConnection) -> None:
+    count = "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 2000)"
+    await connection.execute(text(f"{count} SELECT count(*) FROM r"))
 
 
 async def test_a_write_that_raises_leaves_nothing(database: Database) -> None:
@@ -85,6 +91,28 @@ async def test_the_pool_comes_back_after_cancelled_calls(
         with pytest.raises(asyncio.CancelledError):
             await task
     assert await database.read(names) == []
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_cancelled_call_leaves_no_thread_and_no_task_behind(
+    tmp_path: Path, times: int
+) -> None:
+    """Wherever it was: about to connect, connecting, in a statement, or cleaning up."""
+    before = set(threading.enumerate())
+    for moment in range(40):
+        database = Database.open(StorageSettings(url="sqlite:///a.db", call_s=5.0), tmp_path)
+        task = asyncio.create_task(database.read(slow))
+        for _ in range(moment):
+            await asyncio.sleep(0)
+        for _ in range(times):
+            task.cancel()
+            await asyncio.sleep(0)
+        await asyncio.wait({task})
+        await database.close()
+        assert set(threading.enumerate()) == before
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        if left:
+            assert (await asyncio.wait(left, timeout=5))[1] == set()
 
 
 async def test_more_calls_than_connections_all_succeed(database: Database) -> None:
