@@ -8,12 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, select, text
+from sqlalchemy import Connection, insert, select, text
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from helixflow.errors import ConfigError, Refusal, Unavailable
 from helixflow.settings import StorageSettings
+from helixflow.storage import migrate
 from helixflow.storage.database import Database
 from helixflow.storage.tables import organizations
 from helixflow.testing.postgres import PostgresServer
@@ -209,6 +210,35 @@ async def test_postgres_ends_a_statement_at_the_deadline_itself(
         ]
 
     assert await database.read(limits) == ["700ms", "700ms"]
+
+
+async def test_a_migration_of_postgres_may_take_longer_than_a_call(
+    postgres: PostgresServer,
+) -> None:
+    limits: list[object] = []
+
+    def look(connection: Connection) -> None:
+        limits.extend(
+            connection.execute(text(f"SHOW {name}")).scalar_one()
+            for name in (
+                "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout",
+            )
+        )  # fmt: skip
+
+    engine = create_async_engine(
+        postgres.url(),
+        connect_args={
+            "server_settings": {
+                "statement_timeout": "100",
+                "lock_timeout": "100",
+                "idle_in_transaction_session_timeout": "100",
+            }
+        },
+    )
+    async with engine.connect() as connection:
+        await migrate.run(connection, look, "writes")
+    await engine.dispose()
+    assert limits == ["0", "0", "1min"]
 
 
 @pytest.mark.parametrize(
