@@ -140,6 +140,9 @@ PLATFORM = Dashboard("platform", "Platform", "Traffic, latency, processes, telem
     Panel("Exchanges with the store of limits", "ops", (
         (rate("helixflow_limit_exchanges_total", "outcome"), "{{outcome}}"),
     )),
+    Panel("Requests that limits let through", "reqps", (
+        (rate("helixflow_limit_reservations_total", "outcome"), "{{outcome}}"),
+    )),
     Panel("Events", "ops", ((rate("helixflow_events_total", "kind"), "{{kind}}"),)),
     Panel("Oldest event in a journal", "s", (("helixflow_journal_lag_seconds", "age"),)),
     _EVENTS_WAITING,
