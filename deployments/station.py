@@ -9,6 +9,7 @@ from typing import Any
 
 from helixflow.clock import Clock
 from helixflow.crypto.key_source import load_master_key
+from helixflow.gateway.http.errors import STATUS
 from helixflow.settings import TelemetrySettings, TracesSettings
 from helixflow.storage.audit_stores import prepare_audit
 from helixflow.storage.database import Database
@@ -48,7 +49,8 @@ def _traces(home: Path, settings: TracesSettings, metrics: MetricsIntake) -> Sin
 
     headers = read_headers(home / settings.headers_file) if settings.headers_file else {}
     marks = MarksFile(home / "traces" / "marks.json")
-    return TraceSink(OtlpExporter(settings, headers), marks, metrics, settings)
+    statuses = {reason.value: status for reason, status in STATUS.items()}
+    return TraceSink(OtlpExporter(settings, headers), marks, metrics, settings, statuses)
 
 
 async def _build(

@@ -95,6 +95,12 @@ _LIMITS = Panel("Requests that a limit refused", "reqps", (
 _LOOKUPS = Panel("Look-ups of credentials", "ops", (
     (rate("helixflow_verdict_lookups_total", "outcome"), "{{outcome}}"),
 ))  # fmt: skip
+_DISK = Panel("Disk of the fullest home folder", "percentunit", (
+    ("helixflow_disk_usage_ratio", "in use"),
+), top=1)  # fmt: skip
+_READY = Panel("Replicas that can be asked", "short", (
+    ("helixflow_model_ready_replicas", "{{model}}"),
+))  # fmt: skip
 _MISSING = Panel("Events dropped, lost, never taken", "short", (
     ("sum by (reason) (increase(helixflow_events_dropped_total[1h]))", "dropped: {{reason}}"),
     ("sum(increase(helixflow_events_lost_total[1h]))", "lost"),
@@ -122,15 +128,27 @@ PLATFORM = Dashboard("platform", "Platform", "Traffic, latency, processes, telem
     Panel("Stages of a request, p95", "s", (
         (quantile(0.95, "helixflow_stage_duration_seconds", "stage"), "{{stage}}"),
     )),
+    Panel("HTTP requests at the socket", "reqps", (
+        (rate("helixflow_http_requests_total", "route", "status"), "{{route}} {{status}}"),
+    )),
+    Panel("HTTP requests at the socket: duration, p95", "s", (
+        (quantile(0.95, "helixflow_http_request_duration_seconds", "route"), "{{route}}"),
+    )),
+    Panel("HTTP requests under way", "short", (("helixflow_ongoing_requests", "under way"),)),
     Panel("Processes that report", "short", (("helixflow_processes", "{{role}}"),)),
     _LOOKUPS,
     Panel("Exchanges with the store of limits", "ops", (
         (rate("helixflow_limit_exchanges_total", "outcome"), "{{outcome}}"),
     )),
+    Panel("Requests that limits let through", "reqps", (
+        (rate("helixflow_limit_reservations_total", "outcome"), "{{outcome}}"),
+    )),
     Panel("Events", "ops", ((rate("helixflow_events_total", "kind"), "{{kind}}"),)),
     Panel("Oldest event in a journal", "s", (("helixflow_journal_lag_seconds", "age"),)),
     _EVENTS_WAITING,
     _SINK_LAG,
+    _DISK,
+    Panel("Spans of traces", "ops", ((rate("helixflow_spans_total", "outcome"), "{{outcome}}"),)),
 ))  # fmt: skip
 
 MODELS = Dashboard("models", "Models", "What each model serves, and how full it is.", (
@@ -168,6 +186,9 @@ MODELS = Dashboard("models", "Models", "What each model serves, and how full it 
     Panel("KV cache of the fullest replica", "percentunit", (
         (f"helixflow_kv_cache_usage_ratio{{{_PICKED}}}", "{{model}}"),
     ), top=1),
+    Panel("Replicas that can be asked", "short", (
+        (f"helixflow_model_ready_replicas{{{_PICKED}}}", "{{model}}"),
+    )),
     Panel("Models that became something else", "short", (
         ("increase(helixflow_model_state_changes_total[10m])", "changes in ten minutes"),
     )),
@@ -212,6 +233,10 @@ SECURITY = Dashboard("security", "Security", "Who is turned away, and whether th
          'sum(increase(helixflow_events_total{kind="administration"}[24h]))', 6),
     stat("Events that wait for the audit log", "short",
          'sum(helixflow_sink_queue_events{sink="audit"})', 6),
+    stat("Since the last seal of the audit log", "s",
+         "time() - helixflow_audit_sealed_timestamp_seconds", 12),
+    stat("Age of the key that signs access tokens", "s",
+         "time() - helixflow_signing_key_timestamp_seconds", 12),
     Panel("Credentials refused", "reqps", (
         (rate("helixflow_refusals_total", "reason", where=_UNAUTHENTICATED), "{{reason}}"),
     )),
@@ -254,10 +279,15 @@ RELIABILITY = Dashboard("reliability", "Reliability", "Objectives, their budgets
          "{{alertname}} ({{severity}})"),
     )),
     Panel("Refusals", "reqps", ((rate("helixflow_refusals_total", "reason"), "{{reason}}"),)),
+    Panel("HTTP requests that got an error or no answer", "reqps", ((
+        rate("helixflow_http_requests_total", "route", "status", where='status=~"5..|none"'),
+        "{{route}} {{status}}",
+    ),)),
     Panel("Processes that report", "short", (("helixflow_processes", "{{role}}"),)),
     Panel("Models that became something else", "short", (
         ("increase(helixflow_model_state_changes_total[10m])", "changes in ten minutes"),
     )),
+    _READY,
     Panel("Requests for models that do not run", "reqps", ((
         rate("helixflow_requests_total", "model", "outcome",
              where='outcome=~"engine_died|model_failed|model_loading"'), "{{model}} {{outcome}}",
@@ -266,6 +296,7 @@ RELIABILITY = Dashboard("reliability", "Reliability", "Objectives, their budgets
     Panel("Oldest event in a journal", "s", (("helixflow_journal_lag_seconds", "age"),)),
     _EVENTS_WAITING,
     _SINK_LAG,
+    _DISK,
     _MISSING,
 ))  # fmt: skip
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -53,6 +54,17 @@ def test_an_empty_file_is_the_embedded_platform(tmp_path: Path) -> None:
 def test_the_shipped_configuration_can_be_used() -> None:
     settings = Settings.load(ROOT / "configs" / "embedded.yaml")
     assert [model.name for model in settings.models] == ["smollm2-135m-instruct", "echo-1"]
+
+
+@pytest.mark.parametrize(("file", "ratio"), [("embedded", 1.0), ("production", 0.01)])
+def test_the_examples_of_traces_can_be_used(file: str, ratio: float) -> None:
+    text = (ROOT / "configs" / f"{file}.yaml").read_text(encoding="utf-8")
+    assert not Settings.of(yaml.safe_load(text)).telemetry.traces.enabled
+    found = re.search(r"^# telemetry:\n(?:#.*\n)+", text, re.MULTILINE)
+    assert found is not None
+    example = yaml.safe_load(found[0].replace("\n# ", "\n").removeprefix("# "))
+    traces = Settings.of(yaml.safe_load(text) | example).telemetry.traces
+    assert (traces.enabled, traces.sample_ratio, traces.include_personal) == (True, ratio, False)
 
 
 def test_paths_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,7 +124,7 @@ class TracesCost:
         taken_ns = 0
         with closing(OtlpExporter(settings, {})) as exporter:
             sink = TraceSink(
-                exporter, MarksFile(folder / "marks.json"), PrometheusRegistry(), settings
+                exporter, MarksFile(folder / "marks.json"), PrometheusRegistry(), settings, {}
             )
             for turn in range(self.blocks + 1):
                 events = [event for _ in range(_BLOCK) for event in _both_ends(mint_request_id())]

@@ -44,8 +44,8 @@ class Story:
     """
 
     __slots__ = (
-        "_admitted", "_call", "_clock", "_journaled", "_last", "_signals", "_stages", "_started",
-        "_tracing", "first_token_s",
+        "_admitted", "_call", "_clock", "_last", "_signals", "_stages", "_started", "_tracing",
+        "_whole_s", "first_token_s",
     )  # fmt: skip
 
     def __init__(self, call: Call, signals: Signals, clock: Clock, tracing: Tracing) -> None:
@@ -56,7 +56,7 @@ class Story:
         self._started = self._last = clock.monotonic()
         self._stages: dict[str, float] = {}
         self._admitted: Admitted | None = None
-        self._journaled = ""
+        self._whole_s: float | None = None
         self.first_token_s: float | None = None
 
     @property
@@ -82,10 +82,11 @@ class Story:
 
     def complete(self, model: str, usage: Usage, finish_reason: str, *, stream: bool) -> None:
         """The whole answer is there; to be called before its last byte goes out."""
-        rest = self._clock.monotonic() - self._last
-        self._journal(
-            OK, model, usage, finish_reason, {**self._stages, "rest": rest}, stream=stream
-        )
+        now = self._clock.monotonic()
+        stages = {**self._stages, "rest": now - self._last}
+        seconds = now - self._started
+        self._journal(OK, model, usage, finish_reason, stages, seconds, stream=stream)
+        self._whole_s = seconds
 
     def end(
         self,
@@ -119,8 +120,10 @@ class Story:
             return
         if admitted is not None and usage is not None:
             self._charge(admitted.price, usage, model, region)
-        if self._journaled != outcome:
-            self._journal(outcome, model, usage, finish_reason, self._stages, stream=stream)
+        if self._whole_s is None or outcome != OK:
+            self._journal(
+                outcome, model, usage, finish_reason, self._stages, seconds, stream=stream
+            )
 
     def _charge(self, price: NanoPrice, usage: Usage, model: str, region: str) -> None:
         cost = price.cost(usage).total
@@ -136,18 +139,20 @@ class Story:
         usage: Usage | None,
         finish_reason: str,
         stages: dict[str, float],
+        seconds: float,
         *,
         stream: bool,
     ) -> None:
-        seconds, admitted = self._clock.monotonic() - self._started, self._admitted
-        ended = Ended(outcome, usage, seconds, self.first_token_s, finish_reason, stages)
+        admitted = self._admitted
+        ended = Ended(
+            outcome, usage, seconds, self.first_token_s, finish_reason, stages, self._whole_s
+        )
         facts = ended.facts()
         facts |= self._tracing.facts(
             self._call, admitted, model, stream=stream, started=self._started
         )
         kind = EventKind.REQUEST_REFUSED if admitted is None else EventKind.REQUEST_ENDED
         self._record(kind, facts)
-        self._journaled = outcome
 
     def _record(self, kind: EventKind, facts: dict[str, str | int | float | bool | None]) -> None:
         self._signals.record(Event(kind, self._clock.now(), self._call.request_id, facts))

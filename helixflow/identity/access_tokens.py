@@ -87,15 +87,21 @@ def looks_like_token(text: str) -> bool:
     return text.startswith("ey") and text.count(".") == 2 and len(text) <= TOKEN_LENGTH_MAX
 
 
+def mint_token_id() -> str:
+    """A fresh `jti`."""
+    return "jti_" + secrets.token_hex(16)
+
+
 def sign(signer: Signer, claims: Mapping[str, Any], settings: TokenSettings, now: float) -> str:
-    """A token with these claims, and with `iss`, `aud`, `iat`, `exp` and `jti` of ours."""
+    """A token with these claims, with `iss`, `aud`, `iat` and `exp` of ours, and with a fresh `jti`
+    where they have none."""
     whole = {
+        "jti": mint_token_id(),
         **claims,
         "iss": settings.issuer,
         "aud": settings.audience,
         "iat": int(now),
         "exp": int(now + settings.access_s),
-        "jti": "jti_" + secrets.token_hex(16),
     }
     headers = {"kid": signer.kid, "typ": "at+jwt"}
     return jwt.encode(whole, signer.key, ALGORITHM, headers)

@@ -1,4 +1,4 @@
-"""What administration did: one event per change, in the transaction of the change."""
+"""What administration did, and which tokens were granted: one event each, in its transaction."""
 
 from __future__ import annotations
 
@@ -36,12 +36,21 @@ class EventName(StrEnum):
     SERVICE_ACCOUNT_DISABLE = "service_account:disable"
     SIGNING_KEY_CREATE = "signing_key:create"
     SIGNING_KEY_REVOKE = "signing_key:revoke"
-    TOKEN_REUSE = "token:reuse"  # noqa: S105 (the name of an event)
+    TOKEN_GRANT = "token:grant"  # noqa: S105 (the name of an event)
+    TOKEN_REUSE = "token:reuse"  # noqa: S105
     TOKEN_REVOKE = "token:revoke"  # noqa: S105
     USER_CREATE = "user:create"
     USER_DISABLE = "user:disable"
     USER_LOCK = "user:lock"
     USER_UPDATE = "user:update"
+
+    @property
+    def changes_verdicts(self) -> bool:
+        """Whether what was decided before it may be wrong after it.
+
+        A token that is granted takes nothing back: verdicts and policies stay as they are.
+        """
+        return self is not EventName.TOKEN_GRANT
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,9 @@
 
 Refresh tokens are used once: each gives the next one of its family. One that comes a second time
 was stolen, or its successor was: the whole family ends (RFC 9700, 4.14.2).
+
+Every grant is an event in the outbox before its token is handed out: in the transaction that keeps
+the refresh token, or, for a key, in one of its own.
 """
 
 from __future__ import annotations
@@ -14,15 +17,15 @@ from helixflow.clock import Clock
 from helixflow.crypto.secret import Secret
 from helixflow.errors import Forbidden, Refusal, Unauthenticated
 from helixflow.identity import inputs
-from helixflow.identity.access_tokens import TokenRefused, sign, verify
+from helixflow.identity.access_tokens import TokenRefused, mint_token_id, sign, verify
 from helixflow.identity.authority import judge
-from helixflow.identity.events import Event, EventName
+from helixflow.identity.events import Event, EventName, changes
 from helixflow.identity.keys import digest, mac
 from helixflow.identity.login import Login
 from helixflow.identity.ports import KeyStore, Store, StoredKey, Unit
 from helixflow.identity.projects import open_project_of
 from helixflow.identity.records import RefreshToken, RevokedToken, User
-from helixflow.identity.signing_keys import SigningKeys
+from helixflow.identity.signing_keys import Signer, SigningKeys
 from helixflow.identity.users import Users
 from helixflow.ids import OrganizationId, ProjectId
 from helixflow.settings import TokenSettings
@@ -75,7 +78,14 @@ class Grants:
         if client_id not in (key.id, key.service_account) or key.project is None:
             raise _refused()
         granted = inputs.scopes(scopes, key.permissions)
-        return await self._access(_key_claims(key, granted), granted)
+        signer, claims = await self._signing.signer(), _key_claims(key, granted)
+        now = self._clock.now()
+
+        async def work(unit: Unit) -> None:
+            self._record(unit, "client_credentials", claims, now)
+
+        await self._store.write(work)
+        return self._access(signer, claims, granted, now)
 
     async def password(
         self,
@@ -91,21 +101,24 @@ class Grants:
         if not ceiling:
             raise Forbidden(Refusal.PERMISSION_DENIED, "You have no role in this project.")
         granted = inputs.scopes(scopes, ceiling)
+        signer, now = await self._signing.signer(), self._clock.now()
         text, token = self._refresh_token(user, project, granted)
+        claims = _user_claims(token)
 
         async def work(unit: Unit) -> None:
             await open_project_of(unit, organization, project)
             await unit.refresh_tokens.add(token)
+            self._record(unit, "password", claims, now)
 
         await self._store.write(work)
-        return await self._user_access(token, text)
+        return replace(self._access(signer, claims, granted, now), refresh=text)
 
     async def refresh(self, refresh_token: Secret) -> Granted:
         """For a refresh token; gives the next one of its family."""
         known = mac(self._pepper, digest(refresh_token.reveal()))
-        now = self._clock.now()
+        signer, now = await self._signing.signer(), self._clock.now()
 
-        async def work(unit: Unit) -> tuple[RefreshToken, Secret] | None:
+        async def work(unit: Unit) -> tuple[dict[str, str], RefreshToken, Secret] | None:
             held = await unit.refresh_token(known)
             if held is None or held.expires_at <= now:
                 return None
@@ -121,12 +134,15 @@ class Grants:
             text, following = self._refresh_token(user, held.project, held.scopes, held)
             await unit.refresh_tokens.put(replace(held, used_at=now))
             await unit.refresh_tokens.add(following)
-            return following, text
+            claims = _user_claims(following)
+            self._record(unit, "refresh_token", claims, now)
+            return claims, following, text
 
         exchanged = await self._store.write(work)
         if exchanged is None:
             raise _refused()
-        return await self._user_access(*exchanged)
+        claims, following, text = exchanged
+        return replace(self._access(signer, claims, following.scopes, now), refresh=text)
 
     async def revoke(self, token: Secret) -> None:
         """End a refresh token's family, or an access token. Unknown ones are no error (RFC 7009)."""
@@ -185,24 +201,44 @@ class Grants:
             expires_at=now + self._settings.refresh_s if before is None else before.expires_at,
         )
 
-    async def _user_access(self, token: RefreshToken, text: Secret) -> Granted:
-        claims = {
-            "sub": token.subject,
-            "org": token.organization,
-            "project": token.project,
-            "family": token.family,
-            "scope": " ".join(sorted(token.scopes)),
+    def _record(self, unit: Unit, grant_type: str, claims: dict[str, str], now: float) -> None:
+        """Note who was granted which token, what it may do and what it stands on; never the token."""
+        told = {
+            "expires_at": int(now + self._settings.access_s),
+            "family": claims.get("family"),
+            "grant_type": grant_type,
+            "key": claims.get("key"),
+            "scopes": claims["scope"].replace(" ", ", "),
         }
-        return replace(await self._access(claims, token.scopes), refresh=text)
+        organization, project = OrganizationId(claims["org"]), ProjectId(claims["project"])
+        unit.record(
+            Event(
+                EventName.TOKEN_GRANT, organization, project, claims["sub"], claims["jti"], now,
+                changes({}, told),
+            )
+        )  # fmt: skip
 
-    async def _access(self, claims: dict[str, str], scopes: frozenset[str]) -> Granted:
-        signer = await self._signing.signer()
-        text = sign(signer, claims, self._settings, self._clock.now())
+    def _access(
+        self, signer: Signer, claims: dict[str, str], scopes: frozenset[str], now: float
+    ) -> Granted:
+        text = sign(signer, claims, self._settings, now)
         return Granted(Secret(text), int(self._settings.access_s), scopes)
+
+
+def _user_claims(token: RefreshToken) -> dict[str, str]:
+    return {
+        "jti": mint_token_id(),
+        "sub": token.subject,
+        "org": token.organization,
+        "project": token.project,
+        "family": token.family,
+        "scope": " ".join(sorted(token.scopes)),
+    }
 
 
 def _key_claims(key: StoredKey, scopes: frozenset[str]) -> dict[str, str]:
     return {
+        "jti": mint_token_id(),
         "sub": key.service_account or key.id,
         "org": key.organization,
         "project": key.project or "",

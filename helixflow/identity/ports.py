@@ -193,7 +193,10 @@ class KeyStore(Touch, Protocol):
         ...
 
     async def revision(self) -> int:
-        """The identity revision: raised by every change, in the change's own transaction."""
+        """The identity revision: raised by every change, in the change's own transaction.
+
+        Not by an event that takes nothing back (`EventName.changes_verdicts`).
+        """
         ...
 
 
@@ -345,7 +348,8 @@ class Unit(Protocol):
         ...
 
     def record(self, event: Event) -> None:
-        """Note what was changed; it is stored, and the revision raised, when the unit commits."""
+        """Note what was done; it is stored when the unit commits, and the revision raised where
+        the event `changes_verdicts`."""
         ...
 
 

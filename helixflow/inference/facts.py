@@ -138,6 +138,8 @@ class Ended:
         first_token_s: from its arrival to the first bytes of the answer; None without any.
         finish_reason: OpenAI's word of the first choice, or empty.
         stages: seconds that each stage of its way took (`authenticate`, `reserve`, ...), by name.
+        whole_s: from its arrival until the whole answer was there; only in a second end, which says
+            that its last bytes could not be delivered. The first one was `ok` at that moment.
     """
 
     outcome: str
@@ -146,6 +148,7 @@ class Ended:
     first_token_s: float | None = None
     finish_reason: str = ""
     stages: Mapping[str, float] = field(default_factory=dict)
+    whole_s: float | None = None
 
     def facts(self) -> Facts:
         """As plain values."""
@@ -157,6 +160,8 @@ class Ended:
         }
         if self.usage is not None:
             _put_usage(facts, self.usage)
+        if self.whole_s is not None:
+            facts["whole_s"] = self.whole_s
         for stage, seconds in self.stages.items():
             facts[f"{_STAGE}{stage}_s"] = seconds
         return facts
@@ -175,6 +180,7 @@ class Ended:
                 for name in facts
                 if name.startswith(_STAGE)
             },
+            _seconds(facts, "whole_s"),
         )
 
 

@@ -31,8 +31,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from helixflow.errors import ConfigError, Unavailable
 from helixflow.settings import StorageSettings
-from helixflow.storage import migrate, sqlite_link
+from helixflow.storage import migrate
 from helixflow.storage.schema import IDENTITY, Schema
+from helixflow.storage.sqlite_links import SqliteLinks
 
 T = TypeVar("T")
 
@@ -63,8 +64,11 @@ _NOT_THE_DATABASE = (IntegrityError, DataError, ProgrammingError, NotSupportedEr
 class Database:
     """The engine and its pool. For one event loop."""
 
-    def __init__(self, engine: AsyncEngine, call_s: float, schema: Schema) -> None:
+    def __init__(
+        self, engine: AsyncEngine, call_s: float, schema: Schema, links: SqliteLinks | None = None
+    ) -> None:
         self._engine = engine
+        self._links = links
         self._call_s = call_s
         self._schema = schema
         self._dialect = engine.dialect.name
@@ -76,7 +80,8 @@ class Database:
         """Prepare the engine; nothing connects yet. A relative SQLite path begins at `home`."""
         url = _resolve(settings.url, home, schema.setting)
         if url.get_backend_name() == "sqlite":
-            return cls(_sqlite_engine(url, settings.call_s), settings.call_s, schema)
+            engine, links = _sqlite_engine(url, settings.call_s)
+            return cls(engine, settings.call_s, schema, links)
         return cls(_postgres_engine(url, settings.call_s), settings.call_s, schema)
 
     async def read(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
@@ -149,8 +154,13 @@ class Database:
             raise self._translate(TimeoutError())
 
     async def close(self) -> None:
-        """Close the pool. Calling it twice is harmless."""
+        """Close the pool. Calling it twice is harmless.
+
+        Returns once what earlier calls gave up is over too, or `call_s` later.
+        """
         await self._engine.dispose()
+        if self._links is not None:
+            await self._links.ended(self._call_s)
 
     async def _read(
         self, work: Callable[[AsyncConnection], Awaitable[T]], options: Mapping[str, Any]
@@ -209,20 +219,21 @@ def _resolve(text: str, home: Path, setting: str) -> URL:
     return url
 
 
-def _sqlite_engine(url: URL, call_s: float) -> AsyncEngine:
+def _sqlite_engine(url: URL, call_s: float) -> tuple[AsyncEngine, SqliteLinks]:
     path = Path(str(url.database))
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # SQLite gives its journals the mode of the database file.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     # SQLite must give up on a lock before our deadline does: then the reason is known.
     busy_ms = max(1, int(call_s * 1000 * 0.8))
+    links = SqliteLinks(path, busy_ms / 1000)
     engine = create_async_engine(
         url,
         hide_parameters=True,
         pool_size=_CONNECTIONS,
         max_overflow=0,
         pool_timeout=call_s,
-        connect_args={"timeout": busy_ms / 1000, "async_creator_fn": sqlite_link.connect},
+        async_creator=links.connect,
     )
 
     def prepare(connection: Any, _: Any) -> None:
@@ -242,7 +253,7 @@ def _sqlite_engine(url: URL, call_s: float) -> AsyncEngine:
 
     event.listen(engine.sync_engine, "connect", prepare)
     event.listen(engine.sync_engine, "begin", begin)
-    return engine
+    return engine, links
 
 
 def _checkpoint(connection: Connection) -> bool:

@@ -39,6 +39,10 @@ async def run(connection: AsyncConnection, step: Step, write_option: str) -> Non
             if not sqlite:
                 await connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
                 await connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
+                # Between statements Alembic loads scripts, on a machine that may be busy.
+                await connection.exec_driver_sql(
+                    "SET LOCAL idle_in_transaction_session_timeout = '1min'"
+                )
                 await connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
             await connection.run_sync(step)
             if sqlite:

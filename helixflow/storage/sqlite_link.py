@@ -102,10 +102,3 @@ class OneTurnCursor:
             self.rowcount, self.lastrowid = cursor.rowcount, cursor.lastrowid
         finally:
             cursor.close()
-
-
-async def connect(*place: Any, **options: Any) -> OneTurnConnection:
-    """A connection made with the arguments of `sqlite3.connect`."""
-    connection = OneTurnConnection(partial(sqlite3.connect, *place, **options))
-    await connection
-    return connection

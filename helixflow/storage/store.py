@@ -200,8 +200,9 @@ class SqlStore:
             await lock_revision(connection)
             unit = SqlUnit(connection)
             result = await work(unit)
-            if unit.events:
+            if any(event.name.changes_verdicts for event in unit.events):
                 await raise_revision(connection)
+            if unit.events:
                 rows = [_OUTBOX.values(event) for event in unit.events]
                 await connection.execute(insert(tables.outbox), rows)
             return result

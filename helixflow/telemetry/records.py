@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from hashlib import blake2b
+from typing import NamedTuple
 
 PAYLOAD_BYTES_MAX = 64 * 1024
 
@@ -23,8 +23,7 @@ OVERHEAD_BYTES = _BODY + _HEAD.size
 RECORD_BYTES_MAX = OVERHEAD_BYTES + PAYLOAD_BYTES_MAX
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """Attributes: `sequence` and `payload`; `end` is the offset behind it in what was read."""
 
     sequence: int
@@ -69,8 +68,7 @@ class Codec:
             at = end
 
     def _holds(self, data: bytes, at: int, end: int) -> bool:
-        digest = data[at + len(_MAGIC) : at + _BODY]
-        return digest == self._digest(data[at + _BODY : end])
+        return data.startswith(self._digest(data[at + _BODY : end]), at + len(_MAGIC))
 
     def _digest(self, body: bytes) -> bytes:
         state = self._hash.copy()

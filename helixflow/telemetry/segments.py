@@ -98,18 +98,19 @@ def read(
     """The next events behind `place`, up to a gap or a bound. Raises OSError."""
     after, last, size = place.after, place.after, 0
     events: list[bytes] = []
-    for record, behind in _records(folder, codec, extent, place):
-        size += len(record.payload)
-        if events and (record.sequence != last + 1 or size > bytes_max):
+    first, offset = place.first, place.offset
+    for record, segment, behind in _records(folder, codec, extent, place):
+        payload, sequence = record.payload, record.sequence
+        size += len(payload)
+        if events and (sequence != last + 1 or size > bytes_max):
             break
-        events.append(record.payload)
-        last, place = record.sequence, behind
+        events.append(payload)
+        last, first, offset = sequence, segment, behind
         if len(events) == events_max:
             break
     if not events:
         last = max(last, extent.last)  # what was written is not there any more
-        place = Place(last, place.first, place.offset)
-    return Found(after, last, tuple(events), place)
+    return Found(after, last, tuple(events), Place(last, first, offset))
 
 
 def without(extent: Extent, up_to: int) -> Extent:
@@ -131,7 +132,8 @@ def start(extent: Extent, after: int) -> Place:
 
 def _records(
     folder: Path, codec: Codec, extent: Extent, place: Place
-) -> Iterator[tuple[Record, Place]]:
+) -> Iterator[tuple[Record, int, int]]:
+    """The records behind a place, each with its segment and the offset behind it there."""
     after = place.after
     for segment in extent.segments:
         if segment.first < place.first:
@@ -139,7 +141,7 @@ def _records(
         offset = place.offset if segment.first == place.first else 0
         for record, end in _within(folder, codec, segment, offset, after):
             after = record.sequence
-            yield record, Place(after, segment.first, end)
+            yield record, segment.first, end
 
 
 def _within(

@@ -41,7 +41,10 @@ class Unreadable(bytes):
 
 def encode_event(event: Event) -> bytes:
     """An event as bytes. Raises TypeError or ValueError where a fact is none."""
-    return _encode((VERSION, event.kind.value, event.at, event.id, dict(event.facts)))
+    facts = event.facts
+    if type(facts) is not dict:
+        facts = dict(facts)
+    return _encode((VERSION, event.kind, event.at, event.id, facts))
 
 
 def decode_event(data: bytes) -> Event:

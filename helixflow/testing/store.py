@@ -110,6 +110,12 @@ async def check_units(store: Store, keys: KeyStore) -> None:
     renamed = await store.read(lambda unit: unit.projects.get(organization.id, project.id))
     expect(renamed == replace(project, name="renamed"), "and keeps what it did")
 
+    async def grant(unit: Unit) -> None:
+        unit.record(replace(changed(organization.id), name=EventName.TOKEN_GRANT))
+
+    await store.write(grant)
+    expect(await keys.revision() == 1, "a token that is granted takes no verdict back")
+
     async def fail(unit: Unit) -> None:
         await unit.projects.put(replace(project, name="never"))
         unit.record(changed(organization.id))

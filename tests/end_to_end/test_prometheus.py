@@ -30,11 +30,14 @@ MAIN = {
         "Time to the first token", "Stages of a request, p95", "Processes that report",
         "Look-ups of credentials", "Events", "Oldest event in a journal",
         "Events that wait for a sink", "From an event to its sink, p95",
+        "HTTP requests at the socket", "HTTP requests at the socket: duration, p95",
+        "HTTP requests under way", "Disk of the fullest home folder",
     },
     "models": {
         "Requests", "Requests that were not answered", "Tokens per second",
         "Time to the first token", "Between tokens", "Duration of answered requests",
         "Wait for a slot, p95", "Running", "Waiting", "KV cache of the fullest replica",
+        "Replicas that can be asked",
     },
     "tenants": {
         "Prompt tokens in 24 h", "Completion tokens in 24 h", "Tokens per second, by model",
@@ -42,13 +45,14 @@ MAIN = {
     },
     "security": {
         "Credentials refused", "Look-ups of credentials", "Events that wait for the audit log",
-        "Audit log: from an event to its record",
+        "Audit log: from an event to its record", "Since the last seal of the audit log",
+        "Age of the key that signs access tokens",
     },
     "reliability": {
         "Availability budget left (30 days)", "Availability (30 days)",
         "Availability budget: burn rate", "Latency budget left (30 days)",
         "First tokens within 2.5 s (30 days)", "Latency budget: burn rate", "Refusals",
-        "Processes that report",
+        "Processes that report", "Replicas that can be asked", "Disk of the fullest home folder",
     },
 }  # fmt: skip
 

@@ -79,6 +79,9 @@ async def test_a_client_that_is_gone_before_the_last_bytes_amends_the_end() -> N
         async with stage.exchange():
             raise ConnectionResetError
     assert outcomes(stage) == [OK, CANCELED]
+    first, second = [Ended.read(event.facts) for event in stage.signals.events[1:]]
+    assert first.whole_s is None
+    assert first.duration_s == second.whole_s < second.duration_s
     stage.assert_over(CANCELED, settled=[Usage(3, 5)])
 
 

@@ -3,16 +3,18 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import stat
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import bindparam, insert, select, text
+from sqlalchemy import Connection, bindparam, insert, select, text
 from sqlalchemy.exc import IntegrityError, ResourceClosedError
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from helixflow.errors import ConfigError, Refusal, Unavailable
 from helixflow.settings import StorageSettings
+from helixflow.storage import migrate
 from helixflow.storage.database import Database
 from helixflow.storage.tables import organizations
 from helixflow.testing.postgres import PostgresServer
@@ -30,6 +32,11 @@ async def add(connection: AsyncConnection) -> None:
 
 async def names(connection: AsyncConnection) -> list[str]:
     return list((await connection.execute(select(organizations.c.name))).scalars())
+
+
+async def slow(connection: AsyncConnection) -> None:
+    count = "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 2000)"
+    await connection.execute(text(f"{count} SELECT count(*) FROM r"))
 
 
 async def test_a_write_that_raises_leaves_nothing(database: Database) -> None:
@@ -85,6 +92,28 @@ async def test_the_pool_comes_back_after_cancelled_calls(
         with pytest.raises(asyncio.CancelledError):
             await task
     assert await database.read(names) == []
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_cancelled_call_leaves_no_thread_and_no_task_behind(
+    tmp_path: Path, times: int
+) -> None:
+    """Wherever it was: about to connect, connecting, in a statement, or cleaning up."""
+    before = set(threading.enumerate())
+    for moment in range(40):
+        database = Database.open(StorageSettings(url="sqlite:///a.db", call_s=5.0), tmp_path)
+        task = asyncio.create_task(database.read(slow))
+        for _ in range(moment):
+            await asyncio.sleep(0)
+        for _ in range(times):
+            task.cancel()
+            await asyncio.sleep(0)
+        await asyncio.wait({task})
+        await database.close()
+        assert set(threading.enumerate()) == before
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        if left:
+            assert (await asyncio.wait(left, timeout=5))[1] == set()
 
 
 async def test_more_calls_than_connections_all_succeed(database: Database) -> None:
@@ -219,6 +248,35 @@ async def test_postgres_ends_a_statement_at_the_deadline_itself(
         ]
 
     assert await database.read(limits) == ["700ms", "700ms"]
+
+
+async def test_a_migration_of_postgres_may_take_longer_than_a_call(
+    postgres: PostgresServer,
+) -> None:
+    limits: list[object] = []
+
+    def look(connection: Connection) -> None:
+        limits.extend(
+            connection.execute(text(f"SHOW {name}")).scalar_one()
+            for name in (
+                "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout",
+            )
+        )  # fmt: skip
+
+    engine = create_async_engine(
+        postgres.url(),
+        connect_args={
+            "server_settings": {
+                "statement_timeout": "100",
+                "lock_timeout": "100",
+                "idle_in_transaction_session_timeout": "100",
+            }
+        },
+    )
+    async with engine.connect() as connection:
+        await migrate.run(connection, look, "writes")
+    await engine.dispose()
+    assert limits == ["0", "0", "1min"]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from helixflow.storage.sqlite_link import OneTurnConnection, connect
+from helixflow.storage.sqlite_link import OneTurnConnection
 
 
 class Turns(OneTurnConnection):
@@ -105,7 +105,8 @@ async def test_a_transaction_that_a_cancelled_caller_begins_is_rolled_back(link:
 
 async def test_it_does_not_keep_the_process_from_ending(tmp_path: Path) -> None:
     before = set(threading.enumerate())
-    link = await connect(tmp_path / "test.db", timeout=1.0)
+    link = OneTurnConnection(partial(sqlite3.connect, tmp_path / "test.db"))
+    await link
     threads = set(threading.enumerate()) - before
     assert [thread.daemon for thread in threads] == [True]
     assert (await (await link.cursor().execute("SELECT 7")).fetchall()) == [(7,)]

@@ -106,8 +106,8 @@ async def test_changes_at_once_raise_the_revision_once_each_and_lose_nothing(
 async def test_events_come_out_in_order_once_each_until_forgotten(stores: Stores) -> None:
     organization, _ = await add_tenant(stores.units)
     events = [
-        replace(changed(organization.id, f"t{number}"), detail={"n": f"{number}"})
-        for number in range(5)
+        replace(changed(organization.id, f"t{number}"), name=name, detail={"n": f"{number}"})
+        for number, name in enumerate(5 * [EventName.KEY_CREATE, EventName.TOKEN_GRANT])
     ]
     for event in events:
 

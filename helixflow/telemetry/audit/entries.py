@@ -1,6 +1,7 @@
 """Which events become audit records, and what of each.
 
-- `administration`: every one: keys, people, roles, policies, tokens taken back, signing keys.
+- `administration`: every one: keys, people, roles, policies, tokens taken back, signing keys. A
+  token that was granted comes the same way, and is an authentication that was right.
 - `authorization.denied`: a known caller that may not do what it asked for, requests to models among
   it. Those of one batch that are alike (caller, permission, target, address) become one record.
 - `authentication.failed`: those of one batch that are alike (reason, network, credential) become one.
@@ -46,6 +47,7 @@ _OF_THE_PLATFORM = ("installation", "signing_key")
 _MORE = "many"
 _DETAIL, _BEFORE, _AFTER = "detail.", ".before", ".after"
 _SIGN_IN = "credential:authenticate"
+_GRANT = "token:grant"
 _UNKNOWN_USE = "unknown:use"
 ADDRESS = "address:"
 """What stands before an address where it takes a person's place: of who failed to sign in, nothing
@@ -127,7 +129,7 @@ def _administration(event: Event) -> Entry:
     return Entry(
         id=_id(event.kind, event.id, 0),
         chain=PLATFORM if of_platform else organization,
-        kind=Kind.ADMINISTRATION,
+        kind=Kind.AUTHENTICATION if name == _GRANT else Kind.ADMINISTRATION,
         action=f"{subject}:{name}",
         outcome=Outcome.DONE,
         at_ms=_ms(event.at),

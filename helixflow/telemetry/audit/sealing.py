@@ -20,8 +20,8 @@ ACTOR, TARGET = "actor", "target"
 _CLEAR = frozenset(
     {
         "archived_at", "cidrs", "count", "created_at", "disabled_at", "enabled",
-        "expires_at", "first", "kind", "last", "many", "models", "network", "of", "permissions", "project",
-        "quotas", "revoked_at", "role", "scopes", "service_account", "signs_from", "signs_until",
+        "expires_at", "first", "grant_type", "kind", "last", "many", "models", "network", "of",
+        "permissions", "project", "quotas", "revoked_at", "role", "scopes", "service_account", "signs_from", "signs_until",
         "updated_at", "verifies_until", "weight",
     }
 )  # fmt: skip

@@ -100,7 +100,8 @@ def _detail(seen: Opened) -> Json:
     if seen.before:
         detail["changes_from"] = seen.before
     if seen.after:
-        name = "data" if seen.record.action.endswith(":create") else "changes_requested"
+        made = seen.record.action.endswith((":create", ":grant"))
+        name = "data" if made else "changes_requested"
         detail[name] = seen.after
     if seen.record.kind is Kind.AUTHORIZATION:
         detail["permission"] = seen.record.action.partition(":")[2]

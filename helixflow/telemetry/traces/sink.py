@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import islice
 from typing import Protocol
 
@@ -53,6 +53,7 @@ class TraceSink:
 
     Args:
         metrics: where it counts what became of spans.
+        statuses: the HTTP status of each refusal's word.
         sleep: how pauses are waited for.
     """
 
@@ -64,12 +65,14 @@ class TraceSink:
         marks: MarksFile,
         metrics: MetricsIntake,
         settings: TracesSettings,
+        statuses: Mapping[str, int],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._exporter = exporter
         self._marks = marks
         self._metrics = metrics
         self._settings = settings
+        self._statuses = statuses
         self._sleep = sleep
         self._keeping = Keeping(settings)
         self._queue: deque[Span] = deque()
@@ -88,7 +91,7 @@ class TraceSink:
             courses = [
                 course
                 for number, event in enumerate(events, first)
-                if (course := course_of(event, source, number)) is not None
+                if (course := course_of(event, source, number, self._statuses)) is not None
             ]
         except ValueError as error:
             raise Indigestible(str(error)) from error

@@ -3,11 +3,15 @@
 An Ingress's event gives the span of the request and one per stage; a Model's gives the generation,
 with its time in the queue, before the first token and after it. Names and attributes are those of
 OpenTelemetry's HTTP and GenAI conventions.
+
+A request whose last bytes could not be delivered has two ends: the first one, before they went out,
+gives its spans, and the second a span of its own beside the stages, `deliver`. So no span is made
+twice, whatever was exported of the first end by then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -25,7 +29,8 @@ INGRESS_KINDS = frozenset({EventKind.REQUEST_ENDED, EventKind.REQUEST_REFUSED})
 
 _OPERATIONS = {Operation.CHAT.value: "chat", Operation.COMPLETION.value: "text_completion"}
 _PROVIDER = "helixflow"
-_FIRST, _REST = "first_token", "rest"
+_FIRST, _REST, _DELIVER = "first_token", "rest", "deliver"
+_ANSWERED = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,27 +56,46 @@ class Course:
         return self._build()
 
 
-def course_of(event: Event, source: str, number: int) -> Course | None:
+def course_of(event: Event, source: str, number: int, statuses: Mapping[str, int]) -> Course | None:
     """What an event tells for a trace; None for one that tells nothing.
 
-    `source` and `number` say which event it is. Raises ValueError where its facts are not such.
+    `source` and `number` say which event it is, `statuses` the HTTP status of each refusal's word.
+    Raises ValueError where its facts are not such.
     """
     if event.kind in INGRESS_KINDS:
-        return _ingress(event, source)
+        return _ingress(event, source, statuses)
     if event.kind is EventKind.REQUEST_GENERATED:
         return _model(event, source, number)
     return None
 
 
-def _ingress(event: Event, source: str) -> Course:
+def _ingress(event: Event, source: str, statuses: Mapping[str, int]) -> Course:
     ended, traced = Ended.read(event.facts), Traced.read(event.facts)
+    build = _ingress_spans if ended.whole_s is None else _late_spans
     return Course(
         RequestId(event.id), traced.caller, _failed(ended.outcome), ended.duration_s,
-        partial(_ingress_spans, event, source, ended, traced),
+        partial(build, event, source, ended, traced, statuses),
     )  # fmt: skip
 
 
-def _ingress_spans(event: Event, source: str, ended: Ended, traced: Traced) -> tuple[Span, ...]:
+def _late_spans(
+    event: Event, source: str, ended: Ended, traced: Traced, _: Mapping[str, int]
+) -> tuple[Span, ...]:
+    """The vain delivery of an answer whose end was told already."""
+    request_id, begun = RequestId(event.id), event.at - ended.duration_s
+    trace_id, _parent, state = _place(request_id, traced.caller)
+    start = min(begun + (ended.whole_s or 0.0), event.at)
+    deliver = Span(
+        _DELIVER, INTERNAL, trace_id, span_id(request_id, _DELIVER), own_span_id(request_id), start,
+        event.at, _end(ended.outcome, ""), error=_fault(ended.outcome), state=state,
+        part=("ingress", source),
+    )  # fmt: skip
+    return (deliver,)
+
+
+def _ingress_spans(
+    event: Event, source: str, ended: Ended, traced: Traced, statuses: Mapping[str, int]
+) -> tuple[Span, ...]:
     request_id = RequestId(event.id)
     trace_id, parent_id, state = _place(request_id, traced.caller)
     root_id = own_span_id(request_id)
@@ -79,7 +103,7 @@ def _ingress_spans(event: Event, source: str, ended: Ended, traced: Traced) -> t
     part = ("ingress", source)
     root = Span(
         _root_name(traced), SERVER, trace_id, root_id, parent_id, begun, event.at,
-        _root_attributes(request_id, traced, ended), traced.caller is not None,
+        _root_attributes(request_id, traced, ended, statuses), traced.caller is not None,
         _fault(ended.outcome), state, part,
     )  # fmt: skip
     stages: list[Span] = []
@@ -177,7 +201,9 @@ def _route(traced: Traced) -> str:
     return "/v1/" + traced.operation.replace(".", "/")
 
 
-def _root_attributes(request_id: RequestId, traced: Traced, ended: Ended) -> dict[str, Attribute]:
+def _root_attributes(
+    request_id: RequestId, traced: Traced, ended: Ended, statuses: Mapping[str, int]
+) -> dict[str, Attribute]:
     attributes: dict[str, Attribute] = {
         "gen_ai.operation.name": _OPERATIONS.get(traced.operation, traced.operation),
         "gen_ai.provider.name": _PROVIDER,
@@ -188,6 +214,9 @@ def _root_attributes(request_id: RequestId, traced: Traced, ended: Ended) -> dic
     }
     if traced.door == "http":
         attributes |= {"http.request.method": "POST", "http.route": _route(traced)}
+        status = _status(ended, statuses)
+        if status is not None:
+            attributes["http.response.status_code"] = status
     if traced.model:
         attributes |= {"gen_ai.request.model": traced.model, "gen_ai.response.model": traced.model}
     if traced.stream and ended.first_token_s is not None:
@@ -203,6 +232,16 @@ def _root_attributes(request_id: RequestId, traced: Traced, ended: Ended) -> dic
         }
         attributes |= {name: value for name, value in told.items() if value}
     return attributes
+
+
+def _status(ended: Ended, statuses: Mapping[str, int]) -> int | None:
+    """What the client got; None where it hung up before, or for a word of a later version.
+
+    With the first bytes the status is out: what breaks off after them breaks off a 200.
+    """
+    if ended.outcome == OK or ended.first_token_s is not None:
+        return _ANSWERED
+    return statuses.get(ended.outcome)
 
 
 def _operation(event: Event) -> str:

@@ -7,6 +7,7 @@ import json
 from typing import Any
 from urllib.parse import urlencode
 
+import jwt
 import pytest
 
 from helixflow.clock import SystemClock
@@ -25,9 +26,10 @@ from helixflow.testing.audit import admin_event
 from helixflow.testing.desk import FakeDesk
 from helixflow.testing.http import HttpAnswer, ask, serving
 from helixflow.testing.pipeline import KEY, FakePipeline
-from helixflow.testing.platform import Platform
+from helixflow.testing.platform import PASSWORD, Platform
 
 LOGS = "/v1/organization/audit_logs"
+TOKEN, REVOKE = "/v1/auth/token", "/v1/auth/revoke"
 KEYED = (b"authorization", b"Bearer " + KEY.encode())
 
 
@@ -283,6 +285,74 @@ class TestWithEverythingBehindIt:
             assert created["project.created"] == {"id": asked.json["id"], "data": {"name": "new"}}
             assert created["request_id"] == asked.header("x-request-id")
             assert created["actor"]["ip_address"] == "203.0.113.7"
+
+    async def test_who_was_granted_a_token_and_who_gave_it_back_is_told_without_the_token(
+        self, tmp_path: Any
+    ) -> None:
+        async with Platform.open(tmp_path) as platform:
+            tenant = await platform.tenant("one")
+            who = {"client_id": tenant.account, "client_secret": tenant.service_key}
+            person = {"username": tenant.email(Role.DEVELOPER), "password": PASSWORD}
+            place = {"organization": tenant.organization, "project": tenant.project}
+            robot = await grant(platform, grant_type="client_credentials", **who)
+            first = await grant(platform, grant_type="password", **person, **place)
+            spare = first.json["refresh_token"]
+            second = await grant(platform, grant_type="refresh_token", refresh_token=spare)
+            wrong = await platform.ask("POST", TOKEN, form={"grant_type": "password", **who})
+            assert wrong.status == 400
+            gone = second.json["refresh_token"]
+            assert (await platform.ask("POST", REVOKE, form={"token": gone})).status == 200
+            await ship(platform)
+            export = await platform.ask("GET", f"{LOGS}/export", tenant.admin_key)
+            logs = await platform.ask("GET", f"{LOGS}?limit=100", tenant.admin_key)
+            told = [one for one in logs.json["data"] if one["type"] == "token.granted"]
+            (revoked,) = [one for one in logs.json["data"] if one["type"] == "token.revoked"]
+            (key,) = {claims_of(robot)["key"]}
+            family = claims_of(first)["family"]
+            for one, answer, by, stands_on in zip(
+                told,
+                (second, first, robot),
+                ("refresh_token", "password", "client_credentials"),
+                ({"family": family}, {"family": family}, {"key": key}),
+                strict=True,
+            ):
+                claims = claims_of(answer)
+                assert one["token.granted"] == {
+                    "id": claims["jti"],
+                    "data": {
+                        "expires_at": str(claims["exp"]),
+                        "grant_type": by,
+                        "scopes": claims["scope"].replace(" ", ", "),
+                        **stands_on,
+                    },
+                }
+                assert (one["outcome"], one["count"]) == ("done", 1)
+                assert one["request_id"] == answer.header("x-request-id")
+                assert one["project"] == {"id": tenant.project}
+            dev = {"id": tenant.people[Role.DEVELOPER]}
+            assert told[1]["actor"]["session"] == {"user": dev, "ip_address": "203.0.113.7"}
+            assert told[2]["actor"]["api_key"]["id"] == tenant.account
+            assert (revoked["token.revoked"]["id"], revoked["actor"]["session"]["user"]) == (
+                family,
+                dev,
+            )
+            assert verify(export.body.splitlines(keepends=True)).records >= 4
+            for answer in (robot, first, second):
+                for secret in (answer.json["access_token"], answer.json.get("refresh_token")):
+                    assert secret is None or secret not in (logs.body + export.body).decode()
+
+
+async def grant(platform: Platform, **form: str) -> HttpAnswer:
+    answer = await platform.ask("POST", TOKEN, form=form)
+    assert answer.status == 200, answer.body
+    return answer
+
+
+def claims_of(answer: HttpAnswer) -> dict[str, Any]:
+    claims: dict[str, Any] = jwt.decode(
+        answer.json["access_token"], options={"verify_signature": False}
+    )
+    return claims
 
 
 async def ship(platform: Platform) -> None:

@@ -255,6 +255,7 @@ class TestEventTypes:
             ("organization:member:create", "role.assignment.created"),
             ("project:project:archive", "project.archived"),
             ("organization:token:revoke", "token.revoked"),
+            ("project:token:grant", "token.granted"),
             ("organization:user:lock", "user.locked"),
             ("platform:credential:authenticate", "login.failed"),
         ],

@@ -49,6 +49,15 @@ class TestAdministration:
         assert entry.person == ""
         assert one(admin_event(organization=None)).chain == PLATFORM
 
+    def test_a_token_that_was_granted_is_an_authentication_that_was_right(self) -> None:
+        events = [admin_event(n, "token:grant", target=f"jti_{n}") for n in range(300)]
+        entries = entries_of(events, MANY)
+        assert [entry.target for entry in entries] == [f"jti_{n}" for n in range(300)]
+        assert {(entry.kind, entry.outcome, entry.action) for entry in entries} == {
+            (Kind.AUTHENTICATION, Outcome.DONE, "project:token:grant")
+        }
+        assert one(admin_event(name="token:revoke")).kind is Kind.ADMINISTRATION
+
     def test_the_same_event_has_the_same_id_and_another_one_another(self) -> None:
         assert one(admin_event(1)).id == one(admin_event(1)).id
         assert len({one(admin_event(n)).id for n in range(9)}) == 9

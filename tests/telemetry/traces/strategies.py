@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from helixflow.gateway.http.errors import STATUS
 from helixflow.inference.facts import CANCELED, OK, Ended, Generated
 from helixflow.inference.trace import TraceContext
 from helixflow.inference.trace_facts import Traced, caller_facts
@@ -13,6 +14,7 @@ from helixflow.signals import Event, EventKind
 REQUEST = "req_" + "0123456789abcdef" * 2
 CALLER = TraceContext("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", sampled=True)
 NOW = 1_700_000_000.0
+STATUSES = {reason.value: status for reason, status in STATUS.items()}
 
 SECONDS = st.floats(0, 60)
 OUTCOMES = st.sampled_from([OK, CANCELED, "engine_died", "model_not_found", "a_later_word"])
@@ -28,9 +30,10 @@ def ended(
     first_token_s: float | None = None,
     traced: Traced | None = None,
     kind: EventKind = EventKind.REQUEST_ENDED,
+    whole_s: float | None = None,
 ) -> Event:
     stages = {"authenticate": 0.5, "rest": 0.5} if stages is None else stages
-    told = Ended(outcome, usage, sum(stages.values()), first_token_s, "stop", stages)
+    told = Ended(outcome, usage, sum(stages.values()), first_token_s, "stop", stages, whole_s)
     facts = told.facts() | (traced or Traced("echo-1", stream=True)).facts()
     return Event(kind, NOW, request, facts)
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -15,7 +16,7 @@ from helixflow.telemetry.traces.keeping import Keeping
 from helixflow.telemetry.traces.span import Span
 from helixflow.telemetry.traces.stages import Course, course_of
 
-from .strategies import CALLER, ENDED, GENERATED, ended, generated
+from .strategies import CALLER, ENDED, GENERATED, STATUSES, ended, generated
 
 UNKEPT = TraceContext(CALLER.trace_id, CALLER.span_id, sampled=False)
 
@@ -25,7 +26,7 @@ def keeping(**settings: Any) -> Keeping:
 
 
 def course(event: Event, number: int = 1) -> Course:
-    found = course_of(event, "source", number)
+    found = course_of(event, "source", number, STATUSES)
     assert found is not None
     return found
 
@@ -97,6 +98,24 @@ def test_if_one_end_is_kept_all_are_and_each_once(events: list[Event], random: A
         assert sorted(map(repr, out)) == sorted(map(repr, wanted))
     else:
         assert out == []
+
+
+@pytest.mark.parametrize("outcome", ["canceled", "slow_reader"])
+@pytest.mark.parametrize("ratio", [0.0, 1.0])
+@pytest.mark.parametrize("slow", [False, True])
+def test_a_request_that_ends_twice_has_each_span_once(
+    outcome: str, ratio: float, *, slow: bool
+) -> None:
+    """However it was kept: by its share, because it was slow, or because its delivery failed."""
+    whole_s = 30.0 if slow else 1.0
+    first = ended(stages={"first_token": 0.5, "rest": whole_s - 0.5}, first_token_s=0.5)
+    second = ended(outcome, {"first_token": 0.5, "rest": whole_s, "settle": 0.25}, whole_s=whole_s)
+    spans = kept(keeping(sample_ratio=ratio), first, generated(), second)
+    wanted = ratio == 1.0 or slow or outcome != "canceled"
+    assert len({span.span_id for span in spans}) == len(spans) == (9 if wanted else 0)
+    roots = [span for span in spans if span.name.startswith("POST ")]
+    late = [span for span in spans if span.name == "deliver"]
+    assert (len(roots), len(late)) == ((1, 1) if wanted else (0, 0))
 
 
 def test_memory_is_bounded_in_both_directions() -> None:

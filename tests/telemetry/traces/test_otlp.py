@@ -15,7 +15,7 @@ from helixflow.telemetry.traces.span import Span
 from helixflow.telemetry.traces.stages import course_of
 
 from .receivers import Received, attributes, grpc_receiver, http_receiver
-from .strategies import CALLER, REQUEST, ended, generated
+from .strategies import CALLER, REQUEST, STATUSES, ended, generated
 
 RECEIVERS = {"http": http_receiver, "grpc": grpc_receiver}
 
@@ -27,7 +27,7 @@ def spans() -> list[Span]:
         ("ingress-1", ended("engine_died", traced=Traced("echo-1", caller=caller))),
         ("model-1", generated("engine_died", parent=CALLER.parent)),
     ]
-    courses = [course_of(event, source, 1) for source, event in events]
+    courses = [course_of(event, source, 1, STATUSES) for source, event in events]
     return [span for course in courses if course is not None for span in course.spans]
 
 

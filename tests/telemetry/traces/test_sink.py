@@ -51,7 +51,7 @@ class Bench:
             {"endpoint": "http://receiver", "sample_ratio": 1.0, **settings}
         )
         self.sink = TraceSink(
-            self.exporter, MarksFile(folder / "marks.json"), self.metrics, chosen, self._sleep
+            self.exporter, MarksFile(folder / "marks.json"), self.metrics, chosen, {}, self._sleep
         )
 
     async def _sleep(self, seconds: float) -> None:

@@ -11,13 +11,13 @@ from helixflow.inference.usage import Usage
 from helixflow.signals import Event, EventKind
 from helixflow.telemetry.traces.stages import Course, course_of
 
-from .strategies import CALLER, EVENTS, NOW, REQUEST, ended, generated
+from .strategies import CALLER, EVENTS, NOW, REQUEST, STATUSES, ended, generated
 
 SOURCE = "ingress-1"
 
 
 def course(event: Event, number: int = 1) -> Course:
-    found = course_of(event, SOURCE, number)
+    found = course_of(event, SOURCE, number, STATUSES)
     assert found is not None
     return found
 
@@ -87,6 +87,7 @@ class TestIngress:
         assert (root.name, root.kind) == ("POST /v1/chat/completions", "server")
         assert root.attributes == {
             "http.request.method": "POST",
+            "http.response.status_code": 200,
             "http.route": "/v1/chat/completions",
             "gen_ai.operation.name": "chat",
             "gen_ai.provider.name": "helixflow",
@@ -101,6 +102,52 @@ class TestIngress:
             "helixflow.outcome": "ok",
             "helixflow.request.id": REQUEST,
         }
+
+    @pytest.mark.parametrize(
+        ("outcome", "first_token_s", "status"),
+        [
+            ("ok", 0.5, 200),
+            ("ok", None, 200),
+            ("engine_died", 0.5, 200),
+            ("canceled", 0.5, 200),
+            ("canceled", None, None),
+            ("engine_died", None, 503),
+            ("rate_limit_exceeded", None, 429),
+            ("model_not_found", None, 404),
+            ("deadline_exceeded", None, 504),
+            ("a_later_word", None, None),
+        ],
+    )
+    def test_the_status_is_the_one_that_went_out_if_any(
+        self, outcome: str, first_token_s: float | None, status: int | None
+    ) -> None:
+        root = course(ended(outcome, first_token_s=first_token_s)).spans[0]
+        assert root.attributes.get("http.response.status_code") == status
+
+    @pytest.mark.parametrize(
+        ("outcome", "failed", "fault"),
+        [("canceled", False, ""), ("slow_reader", True, "slow_reader")],
+    )
+    def test_an_end_after_the_whole_answer_is_a_delivery_in_vain(
+        self, outcome: str, fault: str, *, failed: bool
+    ) -> None:
+        stages = {"first_token": 0.5, "rest": 2.0, "settle": 0.5}
+        caller = replace(CALLER, state="a=1")
+        first, second = (
+            course(ended(how, of, traced=Traced(caller=caller), whole_s=whole_s))
+            for how, of, whole_s in (
+                ("ok", {"first_token": 0.5, "rest": 1.0}, None),
+                (outcome, stages, 1.5),
+            )
+        )
+        (deliver,) = second.spans
+        assert deliver.span_id not in {span.span_id for span in first.spans}
+        assert (deliver.name, deliver.kind, deliver.state) == ("deliver", "internal", "a=1")
+        assert (deliver.trace_id, deliver.parent_id) == (CALLER.trace_id, own_span_id(REQUEST))
+        assert (deliver.start - NOW, deliver.end - NOW) == (-1.5, 0.0)
+        assert (second.failed, deliver.error) == (failed, fault)
+        assert deliver.attributes["helixflow.outcome"] == outcome
+        assert deliver.attributes.get("error.type") == (outcome if failed else None)
 
     def test_a_call_through_a_handle_is_no_http_request(self) -> None:
         root = course(ended(traced=Traced("m", "completions", "handle"))).spans[0]
@@ -166,10 +213,10 @@ class TestModel:
 
 
 def test_other_events_tell_nothing() -> None:
-    assert course_of(Event(EventKind.REQUEST_ADMITTED, NOW, REQUEST, {}), SOURCE, 1) is None
+    assert course_of(Event(EventKind.REQUEST_ADMITTED, NOW, REQUEST, {}), SOURCE, 1, {}) is None
 
 
 def test_facts_of_the_wrong_kind_are_refused() -> None:
     event = Event(EventKind.REQUEST_GENERATED, NOW, REQUEST, {"queue_s": "long"})
     with pytest.raises(ValueError):
-        course_of(event, SOURCE, 1)
+        course_of(event, SOURCE, 1, STATUSES)
