@@ -57,7 +57,7 @@ class RateLimiter:
     async def exchange(self, wire: ExchangeWire) -> AnswerWire:
         """Book ends and give leases; see `LimitStore.exchange`."""
         try:
-            return answer_wire(await self._store.exchange(*exchange_of(wire)))
+            return answer_wire(await self._store.exchange(*exchange_of(wire)), wire[0])
         except LimitStoreAway:
             return answer_wire(None)
 

@@ -1,7 +1,8 @@
 """An exchange with the limit store between processes: versioned plain tuples.
 
 Limiter and Ingress replicas are of one app and change together; the version is for the time of a
-rolling update, when an older Ingress still talks to a newer RateLimiter.
+rolling update, when an older Ingress still talks to a newer RateLimiter. One of version 1 says
+nothing of `waiting` and `renews`, and is told of no recalls.
 """
 
 from __future__ import annotations
@@ -13,7 +14,16 @@ from helixflow.ids import OrganizationId
 from helixflow.limits.ports import Answer, Ask, CounterId, End, Grant
 
 AskWire: TypeAlias = tuple[
-    str, str, str, int, int, int, int, float, tuple[tuple[int, int, bool], ...], int, int, int
+    str,
+    str,
+    str,
+    int,
+    int,
+    int,
+    int,
+    float,
+    tuple[tuple[int, int, bool], ...],
+    *tuple[int, ...],
 ]
 """`(organization, name, scope, limit, lease, need, want, life_s, ends, used, waiting,
 renews)`."""
@@ -25,12 +35,12 @@ ExchangeWire: TypeAlias = tuple[int, str, int, int, tuple[tuple[AskWire, ...], .
 """`(version, holder, number, acked, groups)`."""
 
 AnswerWire: TypeAlias = tuple[
-    int, tuple[tuple[GrantWire, ...], ...] | None, tuple[tuple[str, str, str], ...]
+    int, tuple[tuple[GrantWire, ...], ...] | None, *tuple[tuple[tuple[str, str, str], ...], ...]
 ]
 """`(version, grants, recalled)`: a counter is `(organization, name, scope)`; without grants where
 the store is away."""
 
-_VERSION = 2
+VERSION = 2
 
 
 def exchange_wire(
@@ -38,7 +48,7 @@ def exchange_wire(
 ) -> ExchangeWire:
     """What a holder asks, for another process."""
     asks = tuple(tuple(_ask_wire(ask) for ask in group) for group in groups)
-    return (_VERSION, holder, number, acked, asks)
+    return (VERSION, holder, number, acked, asks)
 
 
 def exchange_of(wire: ExchangeWire) -> tuple[str, int, int, list[list[Ask]]]:
@@ -47,23 +57,26 @@ def exchange_of(wire: ExchangeWire) -> tuple[str, int, int, list[list[Ask]]]:
     return holder, number, acked, [[_ask_of(ask) for ask in group] for group in groups]
 
 
-def answer_wire(answer: Answer | None) -> AnswerWire:
-    """What the store answered; None where it is away."""
+def answer_wire(answer: Answer | None, version: int = VERSION) -> AnswerWire:
+    """What the store answered, for whoever asked in that version; None where it is away."""
     if answer is None:
-        return (_VERSION, None, ())
+        return (VERSION, None)
     grants = tuple(tuple(_grant_wire(grant) for grant in group) for group in answer.grants)
     recalled = tuple((each.organization, each.name, each.scope) for each in answer.recalled)
-    return (_VERSION, grants, recalled)
+    return (VERSION, grants, recalled) if version > 1 else (VERSION, grants)
 
 
 def answer_of(wire: AnswerWire) -> Answer | None:
     """The answer that `answer_wire` described."""
-    _, groups, recalled = wire
+    _, groups, *told = wire
     if groups is None:
         return None
     return Answer(
         [tuple(Grant(*grant) for grant in group) for group in groups],
-        tuple(CounterId(OrganizationId(where), name, scope) for where, name, scope in recalled),
+        tuple(
+            CounterId(OrganizationId(where), name, scope)
+            for where, name, scope in (told[0] if told else ())
+        ),
     )
 
 
@@ -77,10 +90,10 @@ def _ask_wire(ask: Ask) -> AskWire:
 
 
 def _ask_of(wire: AskWire) -> Ask:
-    organization, name, scope, limit, lease, need, want, life_s, ends, used, waiting, renews = wire
+    organization, name, scope, limit, lease, need, want, life_s, ends, *levels = wire
     counter = CounterId(OrganizationId(organization), name, scope)
     said = tuple(End(number, spent, last) for number, spent, last in ends)
-    return Ask(counter, limit, lease, need, want, life_s, said, used, waiting, renews)
+    return Ask(counter, limit, lease, need, want, life_s, said, *levels)
 
 
 def _grant_wire(grant: Grant) -> GrantWire:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from typing import TypeVar
 
 from hypothesis import given
@@ -50,3 +51,13 @@ def test_an_exchange_crosses_a_process_border(holder: str, groups: list[list[Ask
 @given(st.none() | _answers)
 def test_an_answer_crosses_a_process_border(answer: Answer | None) -> None:
     assert answer_of(wired(answer_wire(answer))) == answer
+
+
+@given(_asks, _answers)
+def test_an_older_ingress_is_understood_and_told_what_it_knows(ask: Ask, answer: Answer) -> None:
+    _, holder, number, acked, ((asked,),) = exchange_wire("h", 7, 6, [[ask]])
+    older = (1, holder, number, acked, ((asked[:10],),))
+    assert exchange_of(older) == ("h", 7, 6, [[replace(ask, waiting=0, renews=0)]])
+    wire = answer_wire(answer, 1)
+    assert len(wire) == 2
+    assert answer_of(wire) == replace(answer, recalled=())
