@@ -18,8 +18,9 @@ from benchmarks.report.markdown import render
 from benchmarks.results import Run
 from benchmarks.runner import Runner, save
 from benchmarks.scenarios.ceiling import ceiling
+from benchmarks.scenarios.costs import COST_PARTS, costs
 from benchmarks.scenarios.fairness import FAIRNESS, fairness
-from benchmarks.scenarios.gateway import connections, gateway, overload, peers, soak, stages
+from benchmarks.scenarios.gateway import connections, floor, gateway, overload, peers, soak, stages
 from benchmarks.scenarios.identity import (
     CPU,
     IDENTITY,
@@ -49,6 +50,7 @@ SCENARIOS: dict[str, Callable[[Depth], Scenario]] = {
     FAIRNESS: fairness,
     "gateway": gateway,
     "peers": peers,
+    "floor": floor,
     "overload": overload,
     "connections": connections,
     "soak": soak,
@@ -56,6 +58,7 @@ SCENARIOS: dict[str, Callable[[Depth], Scenario]] = {
     "real_model": real_model,
     "llm_peers": llm_peers,
     "start": start,
+    COST_PARTS: costs,
     CPU: warm_requests,
     KEYS: cold_keys,
     REVOCATION: revocation,
@@ -66,18 +69,10 @@ SCENARIOS: dict[str, Callable[[Depth], Scenario]] = {
 }
 GROUPS = {"identity": IDENTITY, "telemetry": TELEMETRY}
 """Several scenarios under one name."""
-# Every visit of real_model is a start too, so that `start` alone is only for a quick look.
-_DEFAULT = (
-    "ceiling",
-    "gateway",
-    "stages",
-    "overload",
-    "real_model",
-    FAIRNESS,
-    "telemetry",
-    LIMITS,
-    *IDENTITY,
-)
+# Ten minutes. The systems of neighbours are shared, so that gateway and overload are.
+DEFAULT = ("gateway", "overload", "real_model", COST_PARTS)
+# What a full run does not repeat: parts of others, or starts that others make too.
+_PARTS = frozenset({"ceiling", "peers", "floor", "start", COST_PARTS})
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -91,8 +86,8 @@ def main(arguments: list[str] | None = None) -> int:
     folder.mkdir(parents=True)
     runner = Runner(folder, _say, full=depth.full)
     try:
-        for name in chosen(asked.scenario):
-            runner.measure(SCENARIOS[name](depth))
+        names = chosen(asked.scenario, full=depth.full)
+        runner.measure_all([SCENARIOS[name](depth) for name in names])
     finally:
         runner.close()
         save(runner.run, folder)
@@ -100,9 +95,11 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if any(visit.fault for visit in runner.run.visits) else 0
 
 
-def chosen(names: list[str] | None) -> list[str]:
-    """The scenarios that were asked for, groups taken apart; those of `make bench` for none."""
-    return [each for name in names or _DEFAULT for each in GROUPS.get(name, (name,))]
+def chosen(names: list[str] | None, *, full: bool = False) -> list[str]:
+    """The scenarios that were asked for, groups taken apart; for none those of `make bench`, or of
+    `make bench-full`: all."""
+    usual = [name for name in SCENARIOS if name not in _PARTS] if full else DEFAULT
+    return [each for name in names or usual for each in GROUPS.get(name, (name,))]
 
 
 def _parser() -> argparse.ArgumentParser:

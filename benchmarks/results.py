@@ -21,7 +21,9 @@ class Visit(Struct):
         first_token_s: from the start command until a first token; 0 where nobody asked for one.
         stop_s: how long stopping took.
         left: processes that were still there after it had stopped (and were then ended).
-        memory_mib: held by all of its processes after its loads.
+        shared: whether it went on with the system of the visit before it (times are 0 then).
+        memory_mib: held by all of its processes after its loads (PSS).
+        processes: by what they are: how many, and the memory that they hold together, MiB.
         facts: flags and settings.
         fault: why it could not be measured, or empty.
     """
@@ -35,13 +37,16 @@ class Visit(Struct):
     stop_s: float = 0.0
     left: int = 0
     memory_mib: float = 0.0
+    shared: bool = False
+    processes: dict[str, tuple[int, float]] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     fault: str = ""
 
 
 class Measurement(Struct):
     """One load on one system, once. `figures` are those of stats/summary.py and of its processes:
-    `cpu_ms_per_request`, `cpu_ms_per_token`."""
+    `cpu_ms_per_request`, `cpu_ms_per_1000_tokens`. `cpu_ms` is CPU per request by what the
+    processes are."""
 
     scenario: str
     system: str
@@ -50,6 +55,7 @@ class Measurement(Struct):
     round: int
     figures: dict[str, float]
     errors: dict[str, int] = field(default_factory=dict)
+    cpu_ms: dict[str, float] = field(default_factory=dict)
 
 
 class Described(Struct):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from benchmarks.load import crew
 from benchmarks.load.outcome import Outcome
 from benchmarks.load.plan import Closed, Expected, Pace, Plan
 from benchmarks.results import Described
@@ -32,8 +33,12 @@ class Load:
     pace: Pace
     warm_up: Closed
 
+    def prepare(self, running: Running) -> None:
+        """See `Probe.prepare`: the first requests."""
+        crew.drive(self.warming(running))
+
     def plan(self, running: Running, turn: int) -> Plan:
-        """This load on a system. `turn` counts the loads of a visit: no prompt comes twice."""
+        """This load on a system. `turn` counts a system's loads: no prompt comes twice."""
         return Plan(running.target(CHAT), self._bodies(str(turn)), self.expected, self.pace)
 
     def warming(self, running: Running) -> Plan:
@@ -81,6 +86,9 @@ class Scenario:
         visits: how often each system is started.
         rounds: how often the loads are driven within one visit.
         watched: whether memory and open files are looked at after every load.
+        staged: whether each load is prepared when its turn comes, and has all of its repeats before
+            the next one's: what grows is not made small again.
+        probe_s: about how long one repeat of each probe takes on two cores.
     """
 
     name: str
@@ -90,6 +98,14 @@ class Scenario:
     visits: int
     rounds: int
     watched: bool = False
+    staged: bool = False
+    probe_s: float = 5.0
+
+    def turns(self) -> list[tuple[int, Load | Probe]]:
+        """`(round, load)` of one visit, in their order."""
+        if self.staged:
+            return [(round_, load) for load in self.loads for round_ in range(self.rounds)]
+        return [(round_, load) for round_ in range(self.rounds) for load in self.loads]
 
     def described(self) -> Described:
         """The scenario in words."""

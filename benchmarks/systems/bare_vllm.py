@@ -9,28 +9,33 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.systems.engine_facts import EngineFacts
 from benchmarks.systems.loopback import HOST, free_ports, wait_until_ok
-from benchmarks.systems.ports import Running
+from benchmarks.systems.ports import Running, Steady
 from benchmarks.systems.processes import Family
 
 
-class BareVllm:
+class BareVllm(Steady):
     """Implements `System`."""
 
-    def __init__(self, engine: EngineFacts, *, alike: bool = False) -> None:
+    start_s = 30.0
+
+    def __init__(self, engine: Callable[[], EngineFacts], *, alike: bool = False) -> None:
         self.name = "vllm_alike" if alike else "vllm"
         self.title = "bare vLLM, our executor" if alike else "bare vLLM server"
+        self.base = self.name
         self._engine = engine
-        self._arguments = [*engine.arguments, *(engine.executor if alike else ())]
+        self._alike = alike
         self.family = Family()
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, folder: Path) -> Running:
         port, log = free_ports(1)[0], folder / "vllm.log"
-        engine = self._engine
+        engine = self._engine()
+        words = [*engine.arguments, *(engine.executor if self._alike else ())]
         begin = time.monotonic()
         with log.open("wb") as out:
             process = self._process = subprocess.Popen(
@@ -38,7 +43,7 @@ class BareVllm:
                     sys.executable, "-m", "vllm.entrypoints.openai.api_server",
                     "--host", HOST, "--port", str(port),
                     "--model", engine.folder, "--served-model-name", engine.name,
-                    "--disable-uvicorn-access-log", *self._arguments,
+                    "--disable-uvicorn-access-log", *words,
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -47,7 +52,7 @@ class BareVllm:
             )  # fmt: skip
         wait_until_ok(port, "/health", process, log)
         ready_s = time.monotonic() - begin
-        facts = {"arguments": self._arguments, "environment": engine.environment}
+        facts = {"arguments": words, "environment": engine.environment}
         return Running(HOST, port, ready_s, facts=facts)
 
     def stop(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from deployments.specs import model_spec
@@ -16,7 +17,7 @@ from helixflow.engine.hardware import detect
 from helixflow.engine.sources import resolve
 from helixflow.engine.vllm_args import command_line, engine_environment
 from helixflow.engine.weights import read_facts
-from helixflow.settings import Settings
+from helixflow.settings import ModelSettings, Settings
 
 _EXECUTOR = "--distributed-executor-backend"
 _NAMED = {"--model", "--served-model-name"}
@@ -41,10 +42,17 @@ class EngineFacts:
     environment: dict[str, str]
 
 
+@cache
+def real_model_of(config: Path) -> ModelSettings:
+    """The first real model of a configuration."""
+    return next(model for model in Settings.load(config).models if model.engine == "vllm")
+
+
+@cache
 def engine_facts(config: Path, models_dir: Path) -> EngineFacts:
     """Of the first real model of a configuration. Raises ModelLoadError where it cannot run."""
     settings = Settings.load(config)
-    spec = model_spec(next(model for model in settings.models if model.engine == "vllm"))
+    spec = model_spec(real_model_of(config))
     models_dir.mkdir(parents=True, exist_ok=True)
     folder = asyncio.run(resolve(spec.source, models_dir, lambda _stage, _done: None))
     shares = Shares(settings.engine.memory_share, settings.engine.gpu_share)

@@ -43,11 +43,21 @@ class Running(Struct):
 
 
 class System(Protocol):
-    """A system under test. `name` is a short key, `title` what people read."""
+    """A system under test.
+
+    Attributes:
+        name: a short key, `title` what people read.
+        family: its processes.
+        base: what is started, in words; a visit goes on with the system that the one before it has
+            started if both have the same. Empty for a system that always starts anew.
+        start_s: about how long a start and a stop take together on two cores.
+    """
 
     name: str
     title: str
     family: Family
+    base: str
+    start_s: float
 
     def start(self, folder: Path) -> Running:
         """Start on free loopback ports and wait until it answers; logs go into `folder`.
@@ -56,6 +66,20 @@ class System(Protocol):
         """
         ...
 
+    def become(self, other: System) -> None:
+        """Turn what runs into `other`, which has the same `base`. Raises StartFailed."""
+        ...
+
     def stop(self) -> None:
         """End what `start` began, by process ids."""
         ...
+
+
+class Steady:
+    """Of systems of which one is like the other wherever their `base` is the same."""
+
+    base = ""
+    start_s = 0.0
+
+    def become(self, other: System) -> None:
+        """See `System.become`: it is that already."""
