@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from benchmarks.report.headline import headline
 from benchmarks.report.markdown import render
 from benchmarks.results import Run
 from benchmarks.runner import Runner, save
@@ -21,6 +22,7 @@ from benchmarks.scenarios.ceiling import ceiling
 from benchmarks.scenarios.costs import COST_PARTS, costs
 from benchmarks.scenarios.fairness import FAIRNESS, fairness
 from benchmarks.scenarios.gateway import connections, floor, gateway, overload, peers, soak, stages
+from benchmarks.scenarios.growth import GROWTH, INGRESSES, growth, ingresses
 from benchmarks.scenarios.identity import (
     CPU,
     IDENTITY,
@@ -32,6 +34,7 @@ from benchmarks.scenarios.identity import (
 )
 from benchmarks.scenarios.limits import LIMITS, limits
 from benchmarks.scenarios.ports import Scenario
+from benchmarks.scenarios.prompts import length_mix, long_prompts, shared_prefixes
 from benchmarks.scenarios.real_model import llm_peers, real_model
 from benchmarks.scenarios.start import start
 from benchmarks.scenarios.telemetry import (
@@ -52,10 +55,15 @@ SCENARIOS: dict[str, Callable[[Depth], Scenario]] = {
     "peers": peers,
     "floor": floor,
     "overload": overload,
+    "stages": stages,
+    GROWTH: growth,
+    INGRESSES: ingresses,
     "connections": connections,
     "soak": soak,
-    "stages": stages,
     "real_model": real_model,
+    "long_prompts": long_prompts,
+    "shared_prefixes": shared_prefixes,
+    "length_mix": length_mix,
     "llm_peers": llm_peers,
     "start": start,
     COST_PARTS: costs,
@@ -67,10 +75,15 @@ SCENARIOS: dict[str, Callable[[Depth], Scenario]] = {
     MEMORY: telemetry_memory,
     LAG: telemetry_lag,
 }
-GROUPS = {"identity": IDENTITY, "telemetry": TELEMETRY}
+GROUPS = {
+    "growths": (GROWTH, INGRESSES, "connections"),
+    "prompts": ("real_model", "shared_prefixes", "length_mix", "long_prompts"),
+    "identity": IDENTITY,
+    "telemetry": TELEMETRY,
+}
 """Several scenarios under one name."""
-# Ten minutes. The systems of neighbours are shared, so that gateway and overload are.
-DEFAULT = ("gateway", "overload", "real_model", COST_PARTS)
+# Ten minutes. Neighbours share a system, as these first three do.
+DEFAULT = ("gateway", "overload", GROWTH, "real_model", COST_PARTS)
 # What a full run does not repeat: parts of others, or starts that others make too.
 _PARTS = frozenset({"ceiling", "peers", "floor", "start", COST_PARTS})
 
@@ -79,7 +92,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Entry. The exit status is 1 where a system could not be measured."""
     asked = _parser().parse_args(arguments)
     if asked.report is not None:
-        _write_report(asked.report)
+        for folder in asked.report:
+            _write_report(folder)
+        _say(headline([_read(folder) for folder in asked.report]))
         return 0
     depth = CHECK if asked.check else FULL if asked.full else QUICK
     folder = RESULTS / datetime.now(UTC).strftime("%Y-%m-%dT%H%M%SZ")
@@ -92,6 +107,7 @@ def main(arguments: list[str] | None = None) -> int:
         runner.close()
         save(runner.run, folder)
         _write_report(folder)
+        _say(headline([runner.run]))
     return 1 if any(visit.fault for visit in runner.run.visits) else 0
 
 
@@ -111,13 +127,21 @@ def _parser() -> argparse.ArgumentParser:
         "--scenario", action="append", choices=[*SCENARIOS, *GROUPS], help="only this (repeatable)"
     )
     parser.add_argument(
-        "--report", type=Path, metavar="FOLDER", help="write the report of a finished run again"
+        "--report",
+        type=Path,
+        nargs="+",
+        metavar="FOLDER",
+        help="write the reports of finished runs again, and print what they reach together",
     )
     return parser
 
 
+def _read(folder: Path) -> Run:
+    return msgspec.json.decode((folder / "results.json").read_bytes(), type=Run)
+
+
 def _write_report(folder: Path) -> None:
-    run = msgspec.json.decode((folder / "results.json").read_bytes(), type=Run)
+    run = _read(folder)
     try:
         from benchmarks.report.plots import draw
 

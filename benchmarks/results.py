@@ -5,9 +5,11 @@ No key, host name, user name or path of the machine is in it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from benchmarks.stats.spread import Figure, ratios
 
@@ -99,6 +101,44 @@ class Run(Struct):
         both = [repeat for repeat in second if repeat in first and loads[0] != loads[1]]
         return ratios([second[r] for r in both], [first[r] for r in both])
 
+    def first_series(
+        self, scenarios: Iterable[str], system: str, load: str, name: str
+    ) -> list[float]:
+        """The series of the first of these scenarios that has one."""
+        found = (self.series(scenario, system, load, name) for scenario in scenarios)
+        return next((each for each in found if each), [])
+
+    @staticmethod
+    def merged(runs: Sequence[Run]) -> Run:
+        """Several runs as one: their visits one after the other, machine and versions of the first
+        one. Repeats are still paired within their own run."""
+        if len(runs) == 1:
+            return runs[0]
+        whole = Run(", ".join(run.started for run in runs), full=all(run.full for run in runs))
+        whole.machine, whole.versions = runs[0].machine, runs[0].versions
+        for run in runs:
+            begin = 1 + max((visit.visit for visit in whole.visits), default=-1)
+            whole.duration_s += run.duration_s
+            whole.visits += [replace(each, visit=each.visit + begin) for each in run.visits]
+            whole.measurements += [
+                replace(each, visit=each.visit + begin) for each in run.measurements
+            ]
+            for described in run.scenarios:
+                whole.describe(described)
+        return whole
+
+    def describe(self, added: Described) -> None:
+        """Note a scenario; its systems and loads join those of the same name."""
+        for index, known in enumerate(self.scenarios):
+            if known.name == added.name:
+                self.scenarios[index] = replace(
+                    added,
+                    systems=_last(known.systems | added.systems, added.systems),
+                    loads=known.loads | added.loads,
+                )
+                return
+        self.scenarios.append(added)
+
     def _repeats(
         self, scenario: str, system: str, load: str, name: str
     ) -> dict[tuple[int, int], float]:
@@ -110,3 +150,9 @@ class Run(Struct):
             and name in each.figures
         }
         return dict(sorted(found.items()))
+
+
+def _last(systems: dict[str, str], order: dict[str, str]) -> dict[str, str]:
+    """Those that are in `order` come last, so that ours stays the last one."""
+    others = [name for name in systems if name not in order]
+    return {name: systems[name] for name in (*others, *order)}

@@ -66,13 +66,15 @@ class Runner:
 
     def measure(self, scenario: Scenario) -> None:
         """Run a scenario to its end; the system of its last visit is still there afterwards."""
-        self.run.scenarios.append(scenario.described())
+        self.run.describe(scenario.described())
         self._say(
             f"{scenario.title}: {scenario.visits} x {scenario.rounds} repeats of each system, "
             f"about {minutes(estimate_s(scenario))}"
         )
         for visit, make in alternating(scenario.systems, scenario.visits):
             self._visit(scenario, make(), visit)
+            if scenario.spoils:
+                self._stage.clear()
             self._finished()
 
     def _finished(self) -> None:

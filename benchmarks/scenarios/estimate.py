@@ -10,10 +10,10 @@ from benchmarks.stats.order import alternating
 from benchmarks.systems.ports import System
 
 # Processes of the generator that start and end, and a look at all processes of a system.
-_AROUND_S = 1.0
+AROUND_S = 0.6
 # A request of a load that counts its requests: an engine's stream on two cores. Very roughly.
-_STREAM_S = 2.5
-_STREAM_MORE_S = 0.2
+_STREAM_S = 1.7
+_STREAM_MORE_S = 0.26
 
 
 def estimate_s(scenario: Scenario) -> float:
@@ -50,8 +50,8 @@ def _load_s(load: object, probe_s: float, rounds: int) -> float:
     """A load with its warm-up, over all rounds of a visit."""
     if not isinstance(load, Load):
         return probe_s * rounds
-    warm_s = _pace_s(load.warm_up) + _AROUND_S
-    return warm_s + rounds * (_pace_s(load.pace) + _AROUND_S)
+    warm_s = _pace_s(load.warm_up) + AROUND_S
+    return warm_s + rounds * (_pace_s(load.pace) + AROUND_S)
 
 
 def _pace_s(pace: Pace) -> float:

@@ -49,7 +49,7 @@ PACED: dict[str, Any] = {
 def gateway(depth: Depth) -> Scenario:
     """Requests per second and latency, closed loop; streams of 100 chunks; open loop in full."""
     systems: list[Callable[[], System]] = [TrivialServer, BareServe, LiteLlm]
-    loads = list(_loads(depth.seconds))
+    loads = list(usual_loads(depth.seconds))
     if depth.full:
         systems += [lambda: LiteLlm(workers=2), lambda: Plain(ECHO_CONFIG, models_dir())]
         loads += [
@@ -76,7 +76,7 @@ def peers(depth: Depth) -> Scenario:
         name="peers",
         title="Gateways, echo answers",
         systems=(*systems, lambda: EverythingOn(models_dir())),
-        loads=_loads(depth.seconds),
+        loads=usual_loads(depth.seconds),
         visits=depth.visits,
         rounds=depth.rounds,
     )
@@ -93,13 +93,13 @@ def floor(depth: Depth) -> Scenario:
             lambda: Plain(ECHO_CONFIG, models_dir()),
             lambda: EverythingOn(models_dir()),
         ),
-        loads=_loads(depth.seconds),
+        loads=usual_loads(depth.seconds),
         visits=depth.visits,
         rounds=depth.rounds,
     )
 
 
-def _loads(seconds: float) -> tuple[Load, ...]:
+def usual_loads(seconds: float) -> tuple[Load, ...]:
     return (_plain(1, seconds), _plain(32, seconds), _streams(8, seconds))
 
 

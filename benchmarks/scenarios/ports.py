@@ -23,6 +23,7 @@ class Load:
     Attributes:
         name: a short key, `title` what people read.
         bodies: JSON requests, sent in turn; `TURN` in them becomes a number.
+        tokens: of each body's right answer, where they are not all the same.
         pace: how they leave; `warm_up` how they do before anything is counted.
     """
 
@@ -32,6 +33,7 @@ class Load:
     expected: Expected
     pace: Pace
     warm_up: Closed
+    tokens: tuple[int, ...] = ()
 
     def prepare(self, running: Running) -> None:
         """See `Probe.prepare`: the first requests."""
@@ -39,14 +41,16 @@ class Load:
 
     def plan(self, running: Running, turn: int) -> Plan:
         """This load on a system. `turn` counts a system's loads: no prompt comes twice."""
-        return Plan(running.target(CHAT), self._bodies(str(turn)), self.expected, self.pace)
+        return self._plan(running, str(turn), self.pace)
 
     def warming(self, running: Running) -> Plan:
         """Requests of the same kind, before anything is counted."""
-        return Plan(running.target(CHAT), self._bodies("0"), self.expected, self.warm_up)
+        return self._plan(running, "0", self.warm_up)
 
-    def _bodies(self, turn: str) -> list[str]:
-        return [body.replace(TURN, turn) for body in self.bodies]
+    def _plan(self, running: Running, turn: str, pace: Pace) -> Plan:
+        bodies = [body.replace(TURN, turn) for body in self.bodies]
+        target = running.target(CHAT)
+        return Plan(target, bodies, self.expected, pace, tokens=list(self.tokens))
 
 
 class Probe(Protocol):
@@ -88,6 +92,7 @@ class Scenario:
         watched: whether memory and open files are looked at after every load.
         staged: whether each load is prepared when its turn comes, and has all of its repeats before
             the next one's: what grows is not made small again.
+        spoils: whether its systems are not as they were afterwards, and nobody goes on with them.
         probe_s: about how long one repeat of each probe takes on two cores.
     """
 
@@ -99,6 +104,7 @@ class Scenario:
     rounds: int
     watched: bool = False
     staged: bool = False
+    spoils: bool = False
     probe_s: float = 5.0
 
     def turns(self) -> list[tuple[int, Load | Probe]]:

@@ -41,7 +41,7 @@ class BareServe(Steady):
     name = "serve"
     title = "bare one-hop Serve app"
     base = "serve"
-    start_s = 16.0
+    start_s = 14.0
     model = "echo-1"
     ready_limit_s = 120.0
     packages: tuple[str, ...] = ()

@@ -23,10 +23,12 @@ class BareVllm(Steady):
 
     start_s = 30.0
 
-    def __init__(self, engine: Callable[[], EngineFacts], *, alike: bool = False) -> None:
+    def __init__(
+        self, engine: Callable[[], EngineFacts], *, alike: bool = False, base: str = ""
+    ) -> None:
         self.name = "vllm_alike" if alike else "vllm"
         self.title = "bare vLLM, our executor" if alike else "bare vLLM server"
-        self.base = self.name
+        self.base = f"{self.name} {base}"
         self._engine = engine
         self._alike = alike
         self.family = Family()

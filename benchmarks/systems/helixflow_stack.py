@@ -88,13 +88,18 @@ class HelixFlow:
                 HOME: str(home),
                 **{name: key for name, key in keys.items() if name == ADMIN_KEY},
             },
+            change=self.take,
         )
 
     def become(self, other: System) -> None:
         """See `System.become`: the other's models, without a stop."""
         assert isinstance(other, HelixFlow)
-        if self.more != other.more:
-            self.more = other.more
+        self.take(other.more)
+
+    def take(self, more: Sequence[Mapping[str, Any]]) -> None:
+        """See `Running.change`."""
+        if self.more != tuple(more):
+            self.more = tuple(more)
             self._up()
 
     def stop(self) -> None:

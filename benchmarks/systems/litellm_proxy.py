@@ -36,7 +36,7 @@ class LiteLlm(Steady):
         workers: processes of the proxy.
     """
 
-    start_s = 20.0
+    start_s = 12.0
 
     def __init__(self, workers: int = 1) -> None:
         self.name = self.base = "litellm" if workers == 1 else f"litellm_w{workers}"

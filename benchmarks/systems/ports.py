@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,6 +28,8 @@ class Running(Struct):
         facts: flags and settings worth reading beside its figures.
         private: what a probe needs beside an address, by name (an admin key, a database's URL);
             never written down.
+        change: gives what runs these models beside its own, instead of those that it was given
+            before (raises StartFailed); None where that cannot be done.
     """
 
     host: str
@@ -36,6 +39,7 @@ class Running(Struct):
     headers: dict[str, str] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     private: dict[str, str] = field(default_factory=dict)
+    change: Callable[[Sequence[Mapping[str, Any]]], None] | None = None
 
     def target(self, path: str) -> Target:
         """Where a load goes."""

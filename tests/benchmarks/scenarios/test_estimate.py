@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import pytest
+
 from benchmarks.load.plan import Closed, Expected, Open
-from benchmarks.scenarios.estimate import estimate_s, minutes
+from benchmarks.scenarios.estimate import AROUND_S, estimate_s, minutes
 from benchmarks.scenarios.ports import Load, Scenario
 from benchmarks.systems.in_process import ThisProcess
 
@@ -21,13 +23,13 @@ def scenario(visits: int, rounds: int) -> Scenario:
 
 
 def test_a_visit_is_a_start_a_warm_up_and_its_rounds() -> None:
-    assert estimate_s(scenario(1, 1)) == 110.0 + 2 * (5.0 + 21.0)
-    assert estimate_s(scenario(1, 3)) == 110.0 + 2 * (5.0 + 3 * 21.0)
+    assert estimate_s(scenario(1, 1)) == pytest.approx(110.0 + 2 * (24.0 + 2 * AROUND_S))
+    assert estimate_s(scenario(1, 3)) == pytest.approx(110.0 + 2 * (64.0 + 4 * AROUND_S))
 
 
 def test_neighbours_with_the_same_base_start_once() -> None:
     # Quick, Slow | Slow, Quick
-    assert estimate_s(scenario(2, 1)) == 100.0 + 2 * 10.0 + 4 * (5.0 + 21.0)
+    assert estimate_s(scenario(2, 1)) == pytest.approx(120.0 + 4 * (24.0 + 2 * AROUND_S))
 
 
 def test_minutes_are_read_at_a_glance() -> None:
