@@ -110,10 +110,12 @@ def wrong(run: Run) -> Figure | None:
     )
 
 
-def headline(runs: Sequence[Run]) -> str:
-    """The table, in Markdown."""
+def headline(runs: Sequence[Run], *, whole: bool = True) -> str:
+    """The table, in Markdown; lines that no run measured are left out where it is not `whole`."""
     lines = ["| what | must | goal | measured | |", "|---|---:|---:|---:|---|"]
     for each in promises(Run.merged(runs)):
+        if each.measured is None and not whole:
+            continue
         sign = "≥" if each.at_least else "≤"
         bounds = [f"{sign} {bound:,.4g}{each.unit}" for bound in (each.must, each.goal)]
         lines.append(

@@ -32,6 +32,7 @@ def real_model(depth: Depth) -> Scenario:
     systems: list[Callable[[], System]] = [lambda: BareVllm(facts, base=EMBEDDED_CONFIG.name)]
     if depth.full:
         systems.append(lambda: BareVllm(facts, alike=True))
+        systems.append(lambda: BareVllm(facts, bare=True))
     return Scenario(
         name="real_model",
         title=f"Real model, streams of {TOKENS} tokens",

@@ -1,7 +1,9 @@
 """vLLM's own OpenAI server, alone: the same model folder, engine flags, memory and threads.
 
-Its access log is off, because HelixFlow's is; all else is as vLLM does it by itself. `alike` also
-takes over HelixFlow's choice of executor, which leaves one process less than vLLM's own.
+Its access log is off, because HelixFlow's is, and its attention gives right answers on every CPU, as
+HelixFlow's does (docs/decisions/0015); all else is as vLLM does it by itself. `alike` also takes over
+HelixFlow's choice of executor, which leaves one process less than vLLM's own; `bare` leaves vLLM its
+own choice of attention, right or wrong.
 """
 
 from __future__ import annotations
@@ -24,10 +26,19 @@ class BareVllm(Steady):
     start_s = 30.0
 
     def __init__(
-        self, engine: Callable[[], EngineFacts], *, alike: bool = False, base: str = ""
+        self,
+        engine: Callable[[], EngineFacts],
+        *,
+        alike: bool = False,
+        bare: bool = False,
+        base: str = "",
     ) -> None:
-        self.name = "vllm_alike" if alike else "vllm"
-        self.title = "bare vLLM, our executor" if alike else "bare vLLM server"
+        self.name, self.title = "vllm", "bare vLLM server"
+        if alike:
+            self.name, self.title = "vllm_alike", "bare vLLM, our executor"
+        if bare:
+            self.name, self.title = "vllm_own", "bare vLLM, its own attention"
+        self._bare = bare
         self.base = f"{self.name} {base}"
         self._engine = engine
         self._alike = alike
@@ -37,6 +48,7 @@ class BareVllm(Steady):
     def start(self, folder: Path) -> Running:
         port, log = free_ports(1)[0], folder / "vllm.log"
         engine = self._engine()
+        environment = engine.environment | ({"VLLM_PLUGINS": ""} if self._bare else {})
         words = [*engine.arguments, *(engine.executor if self._alike else ())]
         begin = time.monotonic()
         with log.open("wb") as out:
@@ -50,11 +62,11 @@ class BareVllm(Steady):
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
-                env=self.family.environment(engine.environment),
+                env=self.family.environment(environment),
             )  # fmt: skip
         wait_until_ok(port, "/health", process, log)
         ready_s = time.monotonic() - begin
-        facts = {"arguments": words, "environment": engine.environment}
+        facts = {"arguments": words, "environment": environment}
         return Running(HOST, port, ready_s, facts=facts)
 
     def stop(self) -> None:

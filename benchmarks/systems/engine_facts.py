@@ -20,6 +20,7 @@ from helixflow.engine.weights import read_facts
 from helixflow.settings import ModelSettings, Settings
 
 _EXECUTOR = "--distributed-executor-backend"
+_RIGHT_ANSWERS = "helixflow_attention"
 _NAMED = {"--model", "--served-model-name"}
 
 
@@ -58,8 +59,9 @@ def engine_facts(config: Path, models_dir: Path) -> EngineFacts:
     shares = Shares(settings.engine.memory_share, settings.engine.gpu_share)
     budget = plan(spec, read_facts(folder), detect(), shares)
     arguments, executor = split(command_line(spec, folder, budget))
-    # HelixFlow's plugin ties an engine to its replica; there is none here.
-    environment = {**engine_environment(budget), "VLLM_PLUGINS": ""}
+    # Of HelixFlow's plugins the one that ties an engine to its replica, for there is none here, is
+    # left out; without the other one some CPUs give wrong answers (docs/decisions/0015).
+    environment = {**engine_environment(budget), "VLLM_PLUGINS": _RIGHT_ANSWERS}
     return EngineFacts(str(folder), spec.name, arguments, executor, environment)
 
 

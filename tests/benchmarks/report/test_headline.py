@@ -59,6 +59,8 @@ def test_one_repeat_is_no_verdict() -> None:
     text = headline([a_run(repeats=1)])
     assert "| one repeat: no spread | measured once |" in text
     assert text.count("measured once") == 4
+    assert text.count("not measured") == 6
+    assert "not measured" not in headline([a_run(repeats=1)], whole=False)
 
 
 def test_runs_are_put_together_repeat_by_repeat() -> None:
