@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable, Sequence
 
 from benchmarks.report import limits_table
-from benchmarks.report.limits_table import is_accuracy
 from benchmarks.report.costs import cost_tables
 from benchmarks.report.headline import OURS, TRIVIAL, headline
+from benchmarks.report.limits_table import is_accuracy
 from benchmarks.report.numbers import NONE, shown
 from benchmarks.report.reach import goals
 from benchmarks.report.tables import table
