@@ -43,8 +43,8 @@ format: install ## Format the code
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format .
 
-bench: install ## Measure against bare vLLM and bare Ray Serve
+bench: install ## Measure beside LiteLLM, bare vLLM and bare Ray Serve: ten minutes
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-bench-full: install ## The same, longer and with more streams
+bench-full: install ## Every measurement there is: a night
 	@$(BIN)/python -m benchmarks --full $(ARGS)

@@ -1,7 +1,7 @@
 """HelixFlow measured beside its peers: the same work, the same machine, the same run.
 
-    python -m benchmarks            the pairs of `make bench`
-    python -m benchmarks --full     more visits, more loads (`make bench-full`)
+    python -m benchmarks            ten minutes (`make bench`)
+    python -m benchmarks --full     everything, at length (`make bench-full`)
 
 load/       the load generator: processes of its own, raw sockets, every answer checked
 stats/      medians, spreads, histograms: pure

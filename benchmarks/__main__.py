@@ -14,12 +14,15 @@ from pathlib import Path
 
 import msgspec
 
+from benchmarks.report.headline import headline
 from benchmarks.report.markdown import render
 from benchmarks.results import Run
 from benchmarks.runner import Runner, save
 from benchmarks.scenarios.ceiling import ceiling
+from benchmarks.scenarios.costs import COST_PARTS, costs
 from benchmarks.scenarios.fairness import FAIRNESS, fairness
-from benchmarks.scenarios.gateway import connections, gateway, overload, peers, soak, stages
+from benchmarks.scenarios.gateway import connections, floor, gateway, overload, peers, soak, stages
+from benchmarks.scenarios.growth import GROWTH, INGRESSES, growth, ingresses
 from benchmarks.scenarios.identity import (
     CPU,
     IDENTITY,
@@ -31,6 +34,7 @@ from benchmarks.scenarios.identity import (
 )
 from benchmarks.scenarios.limits import LIMITS, limits
 from benchmarks.scenarios.ports import Scenario
+from benchmarks.scenarios.prompts import length_mix, long_prompts, shared_prefixes
 from benchmarks.scenarios.real_model import llm_peers, real_model
 from benchmarks.scenarios.start import start
 from benchmarks.scenarios.telemetry import (
@@ -49,13 +53,20 @@ SCENARIOS: dict[str, Callable[[Depth], Scenario]] = {
     FAIRNESS: fairness,
     "gateway": gateway,
     "peers": peers,
+    "floor": floor,
     "overload": overload,
+    "stages": stages,
+    GROWTH: growth,
+    INGRESSES: ingresses,
     "connections": connections,
     "soak": soak,
-    "stages": stages,
     "real_model": real_model,
+    "long_prompts": long_prompts,
+    "shared_prefixes": shared_prefixes,
+    "length_mix": length_mix,
     "llm_peers": llm_peers,
     "start": start,
+    COST_PARTS: costs,
     CPU: warm_requests,
     KEYS: cold_keys,
     REVOCATION: revocation,
@@ -64,45 +75,47 @@ SCENARIOS: dict[str, Callable[[Depth], Scenario]] = {
     MEMORY: telemetry_memory,
     LAG: telemetry_lag,
 }
-GROUPS = {"identity": IDENTITY, "telemetry": TELEMETRY}
+GROUPS = {
+    "growths": (GROWTH, INGRESSES, "connections"),
+    "prompts": ("real_model", "shared_prefixes", "length_mix", "long_prompts"),
+    "identity": IDENTITY,
+    "telemetry": TELEMETRY,
+}
 """Several scenarios under one name."""
-# Every visit of real_model is a start too, so that `start` alone is only for a quick look.
-_DEFAULT = (
-    "ceiling",
-    "gateway",
-    "stages",
-    "overload",
-    "real_model",
-    FAIRNESS,
-    "telemetry",
-    LIMITS,
-    *IDENTITY,
-)
+# Ten minutes. Neighbours share a system, as these first three do.
+DEFAULT = ("gateway", "overload", GROWTH, "real_model", COST_PARTS)
+# What a full run does not repeat: parts of others, or starts that others make too.
+_PARTS = frozenset({"ceiling", "peers", "floor", "start", COST_PARTS})
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry. The exit status is 1 where a system could not be measured."""
     asked = _parser().parse_args(arguments)
     if asked.report is not None:
-        _write_report(asked.report)
+        for folder in asked.report:
+            _write_report(folder)
+        _say(headline([_read(folder) for folder in asked.report]))
         return 0
     depth = CHECK if asked.check else FULL if asked.full else QUICK
     folder = RESULTS / datetime.now(UTC).strftime("%Y-%m-%dT%H%M%SZ")
     folder.mkdir(parents=True)
     runner = Runner(folder, _say, full=depth.full)
     try:
-        for name in chosen(asked.scenario):
-            runner.measure(SCENARIOS[name](depth))
+        names = chosen(asked.scenario, full=depth.full)
+        runner.measure_all([SCENARIOS[name](depth) for name in names])
     finally:
         runner.close()
         save(runner.run, folder)
         _write_report(folder)
+        _say(headline([runner.run], whole=False))
     return 1 if any(visit.fault for visit in runner.run.visits) else 0
 
 
-def chosen(names: list[str] | None) -> list[str]:
-    """The scenarios that were asked for, groups taken apart; those of `make bench` for none."""
-    return [each for name in names or _DEFAULT for each in GROUPS.get(name, (name,))]
+def chosen(names: list[str] | None, *, full: bool = False) -> list[str]:
+    """The scenarios that were asked for, groups taken apart; for none those of `make bench`, or of
+    `make bench-full`: all."""
+    usual = [name for name in SCENARIOS if name not in _PARTS] if full else DEFAULT
+    return [each for name in names or usual for each in GROUPS.get(name, (name,))]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -114,13 +127,21 @@ def _parser() -> argparse.ArgumentParser:
         "--scenario", action="append", choices=[*SCENARIOS, *GROUPS], help="only this (repeatable)"
     )
     parser.add_argument(
-        "--report", type=Path, metavar="FOLDER", help="write the report of a finished run again"
+        "--report",
+        type=Path,
+        nargs="+",
+        metavar="FOLDER",
+        help="write the reports of finished runs again, and print what they reach together",
     )
     return parser
 
 
+def _read(folder: Path) -> Run:
+    return msgspec.json.decode((folder / "results.json").read_bytes(), type=Run)
+
+
 def _write_report(folder: Path) -> None:
-    run = msgspec.json.decode((folder / "results.json").read_bytes(), type=Run)
+    run = _read(folder)
     try:
         from benchmarks.report.plots import draw
 

@@ -7,7 +7,6 @@ the reason, and the run goes on; whatever it left behind is ended by process ids
 from __future__ import annotations
 
 import gzip
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -19,7 +18,9 @@ from benchmarks.load import crew
 from benchmarks.load.outcome import Outcome
 from benchmarks.machine import machine, versions
 from benchmarks.results import Measurement, Run, Visit
+from benchmarks.scenarios.estimate import estimate_s, minutes
 from benchmarks.scenarios.ports import Load, Probe, Scenario
+from benchmarks.stage import Stage
 from benchmarks.stats.order import alternating
 from benchmarks.stats.summary import summary
 from benchmarks.systems.ports import Running, StartFailed, System
@@ -35,6 +36,7 @@ class Runner:
         self._say = say
         self._begin = time.monotonic()
         self._turn = 0
+        self._stage = Stage()
         self._samples = gzip.open(folder / "samples.jsonl.gz", "ab")  # noqa: SIM115 - see close
         self.run = Run(
             started=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -44,57 +46,71 @@ class Runner:
         )
 
     def close(self) -> None:
-        """Finish the files."""
+        """Stop what runs, and finish the files."""
+        self._stage.clear()
         self._samples.close()
 
+    def measure_all(self, scenarios: Sequence[Scenario]) -> None:
+        """Run them one after the other; a system that two neighbours share is started once."""
+        parts = [estimate_s(scenario) for scenario in scenarios]
+        self._say(f"about {minutes(sum(parts))} in all")
+        for number, scenario in enumerate(scenarios):
+            passed, left = time.monotonic() - self._begin, sum(parts[number:])
+            self._say(
+                f"[{number + 1} of {len(scenarios)}, after {minutes(passed)}, about "
+                f"{minutes(left)} to go] {scenario.name}"
+            )
+            self.measure(scenario)
+        self._stage.clear()
+        self._finished()
+
     def measure(self, scenario: Scenario) -> None:
-        """Run a scenario to its end."""
-        self.run.scenarios.append(scenario.described())
-        self._say(f"{scenario.title}: {scenario.visits} x {scenario.rounds} repeats of each system")
+        """Run a scenario to its end; the system of its last visit is still there afterwards."""
+        self.run.describe(scenario.described())
+        self._say(
+            f"{scenario.title}: {scenario.visits} x {scenario.rounds} repeats of each system, "
+            f"about {minutes(estimate_s(scenario))}"
+        )
         for visit, make in alternating(scenario.systems, scenario.visits):
             self._visit(scenario, make(), visit)
-            self.run.duration_s = time.monotonic() - self._begin
-            save(self.run, self._folder)
+            if scenario.spoils:
+                self._stage.clear()
+            self._finished()
+
+    def _finished(self) -> None:
+        self.run.duration_s = time.monotonic() - self._begin
+        save(self.run, self._folder)
 
     def _visit(self, scenario: Scenario, system: System, visit: int) -> None:
         record = Visit(scenario.name, system.name, visit, self._turn)
         self._turn += 1
         self.run.visits.append(record)
-        with tempfile.TemporaryDirectory(prefix="hxb-") as name:
-            folder = Path(name)
-            try:
-                self._use(scenario, system, record, folder)
-            except Exception as error:  # whatever it was, the others are still measured
-                known = isinstance(error, StartFailed | crew.LoadFailed)
-                record.fault = str(error) if known else f"{type(error).__name__}: {error}"
-                self._say(f"  {system.title}: FAILED: {record.fault}")
-                self._keep_logs(folder, record)
-            finally:
-                begin = time.monotonic()
-                system.stop()
-                record.stop_s = time.monotonic() - begin
-                record.left = system.family.end()
+        try:
+            self._use(scenario, system, record)
+        except Exception as error:  # whatever it was, the others are still measured
+            known = isinstance(error, StartFailed | crew.LoadFailed)
+            record.fault = str(error) if known else f"{type(error).__name__}: {error}"
+            self._say(f"  {system.title}: FAILED: {record.fault}")
+            self._keep_logs(record)
+            self._stage.clear()
 
-    def _use(self, scenario: Scenario, system: System, record: Visit, folder: Path) -> None:
-        running = system.start(folder)
-        record.ready_s, record.first_token_s = running.ready_s, running.first_token_s
-        record.facts = running.facts
-        self._say(f"  {system.title}: ready after {running.ready_s:.1f} s")
-        for load in scenario.loads:
+    def _use(self, scenario: Scenario, system: System, record: Visit) -> None:
+        system, running = self._stage.enter(system, record)
+        known = "runs already" if record.shared else f"ready after {running.ready_s:.1f} s"
+        self._say(f"  {system.title}: {known}")
+        turns = scenario.turns()
+        for number, (round_, load) in enumerate(turns):
+            if round_ == 0 and (scenario.staged or number == 0):
+                for each in (load,) if scenario.staged else scenario.loads:
+                    each.prepare(running)
+            # Counted over all visits, for two may share a system that remembers prompts.
+            place = (record.visit, round_, record.visit * len(turns) + number + 1)
             if isinstance(load, Load):
-                crew.drive(load.warming(running))
+                self._load(scenario, system, running, load, place)
             else:
-                load.prepare(running)
-        turn = 0
-        for round_ in range(scenario.rounds):
-            for load in scenario.loads:
-                turn += 1
-                place = (record.visit, round_, turn)
-                if isinstance(load, Load):
-                    self._load(scenario, system, running, load, place)
-                else:
-                    self._probe(scenario, system, running, load, place)
-        record.memory_mib = system.family.memory_mib()
+                self._probe(scenario, system, running, load, place)
+        record.processes = system.family.memory()
+        record.memory_mib = sum(mib for _, mib in record.processes.values())
 
     def _load(
         self,
@@ -105,19 +121,19 @@ class Runner:
         place: tuple[int, int, int],
     ) -> None:
         visit, round_, turn = place
-        cpu_s = system.family.cpu_s()
+        family = system.family
+        before = family.cpu_s()
         outcome = crew.drive(load.plan(running, turn))
-        cpu_s = system.family.cpu_s() - cpu_s
-        figures = summary(outcome, load.pace)
-        if outcome.answered:
-            figures["cpu_ms_per_request"] = cpu_s * 1e3 / outcome.answered
-            figures["cpu_ms_per_token"] = cpu_s * 1e3 / outcome.tokens
+        spent_s = family.spent_s(before)
+        figures = summary(outcome, load.pace) | cost(spent_s, outcome)
         if scenario.watched:
-            figures["memory_mib"] = system.family.memory_mib()
-            figures["open_files"] = float(system.family.open_files())
+            figures["memory_mib"] = family.memory_mib()
+            figures["open_files"] = float(family.open_files())
         measured = Measurement(
             scenario.name, system.name, load.name, visit, round_, figures, outcome.errors
         )
+        if outcome.answered:
+            measured.cpu_ms = {k: s * 1e3 / outcome.answered for k, s in spent_s.items()}
         self._keep(measured, outcome, load.title)
 
     def _probe(
@@ -150,10 +166,22 @@ class Runner:
         }
         self._samples.write(msgspec.json.encode({**place, "outcome": outcome}) + b"\n")
 
-    def _keep_logs(self, folder: Path, record: Visit) -> None:
-        for log in folder.glob("*.log"):
+    def _keep_logs(self, record: Visit) -> None:
+        folder = self._stage.folder
+        for log in [] if folder is None else folder.glob("*.log"):
             kept = self._folder / f"{record.scenario}-{record.system}-{record.visit}-{log.name}"
             kept.write_bytes(log.read_bytes()[-100_000:])
+
+
+def cost(spent_s: dict[str, float], outcome: Outcome) -> dict[str, float]:
+    """CPU of all of a system's processes per request and per 1,000 tokens, ms."""
+    if not outcome.answered:
+        return {}
+    spent_ms = sum(spent_s.values()) * 1e3
+    return {
+        "cpu_ms_per_request": spent_ms / outcome.answered,
+        "cpu_ms_per_1000_tokens": spent_ms * 1e3 / outcome.tokens,
+    }
 
 
 def save(run: Run, folder: Path) -> None:

@@ -11,7 +11,7 @@ EMBEDDED_CONFIG = ROOT / "configs" / "embedded.yaml"
 ECHO_CONFIG = ROOT / "benchmarks" / "configs" / "echo.yaml"
 EVERYTHING_CONFIG = ROOT / "benchmarks" / "configs" / "everything.yaml"
 GROWTH_CONFIG = ROOT / "benchmarks" / "configs" / "growth.yaml"
-OVERLOAD_CONFIG = ROOT / "benchmarks" / "configs" / "overload.yaml"
+LONG_CONFIG = ROOT / "benchmarks" / "configs" / "long.yaml"
 
 
 def models_dir() -> Path:
@@ -36,7 +36,17 @@ class Depth:
     waves: int
     full: bool = False
 
+    @property
+    def repeats(self) -> int:
+        """Of what is started once, or not at all."""
+        return min(3, max(self.visits, self.rounds))
 
-QUICK = Depth(visits=3, rounds=2, seconds=5.0, waves=2)
+    @property
+    def checking(self) -> bool:
+        """Whether it is only to be seen that everything works."""
+        return self.visits == 1
+
+
+QUICK = Depth(visits=2, rounds=1, seconds=3.0, waves=1)
 FULL = Depth(visits=5, rounds=3, seconds=10.0, waves=4, full=True)
 CHECK = Depth(visits=1, rounds=1, seconds=1.0, waves=1)

@@ -7,6 +7,8 @@ that the database itself makes of one of them, with random bytes where the hash 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from helixflow.storage.prepare import Prepared, prepare
 from helixflow.storage.tables import api_keys
 
 _BATCH = 1_000
+_PARTS_WHILE_IT_RUNS = 20
 _CACHE_KIB = 262_144
 _FILL_S = 900.0
 _RANDOM_HEX = {
@@ -49,11 +52,25 @@ async def fill(running: Running, name: str, total: int, active: int) -> list[str
     """A store of `total` keys; the texts of the `active` ones, which lie all over it."""
     if not running.private[URL].startswith("sqlite"):
         await _create_database(running.private[URL].format(database="postgres"), name)
-    prepared = await open_store(running, name, _FILL_S)
+    return await _fill(await open_store(running, name, _FILL_S), total, active)
+
+
+async def fill_home(home: Path, total: int, active: int) -> list[str]:
+    """The same for the store of the platform whose home folder this is; it may run."""
+    settings = StorageSettings(call_s=_FILL_S)
+    prepared = await prepare(settings, home, SystemClock(), {})
+    return await _fill(prepared, total, active, _PARTS_WHILE_IT_RUNS)
+
+
+async def _fill(prepared: Prepared, total: int, active: int, at_once: int = 0) -> list[str]:
+    """`at_once` parts are one transaction, all for 0: whoever else writes waits for its end."""
     try:
         known = await prepared.stores.units.read(_installation)
         keys = _Keys(prepared, known, total, active)
-        await prepared.stores.database.write(keys.add)
+        parts = keys.parts()
+        step = at_once or len(parts)
+        for begin in range(0, len(parts), step):
+            await prepared.stores.database.write(partial(keys.add, parts[begin : begin + step]))
         await prepared.stores.database.write(_analyze)
     finally:
         await prepared.stores.database.close()
@@ -73,19 +90,25 @@ class _Keys:
         self._active = active
         self.texts: list[str] = []
 
-    async def add(self, connection: AsyncConnection) -> None:
-        """Add them all, some in use and then copies, so that those in use lie all over."""
+    def parts(self) -> list[tuple[int, int]]:
+        """How many are in use, and how many others follow them, part by part: those in use lie all
+        over."""
+        count = min(self._active, -(-self._total // _BATCH))
+        used = [*spread_out(count, self._active), self._active]
+        places = [*spread_out(count, self._total), self._total]
+        return [
+            (used[n + 1] - used[n], places[n + 1] - places[n] - used[n + 1] + used[n])
+            for n in range(count)
+        ]
+
+    async def add(self, parts: Sequence[tuple[int, int]], connection: AsyncConnection) -> None:
+        """Add these parts."""
         copy = _copy(connection.dialect.name)
         if connection.dialect.name == "sqlite":
             await connection.execute(text(f"PRAGMA cache_size = -{_CACHE_KIB}"))
-        parts = min(self._active, -(-self._total // _BATCH))
-        used, places = spread_out(parts, self._active), spread_out(parts, self._total)
-        for begin, end, first, last in zip(
-            used, [*used[1:], self._active], places, [*places[1:], self._total], strict=True
-        ):
-            rows = [self._in_use() for _ in range(begin, end)]
+        for used, copies in parts:
+            rows = [self._in_use() for _ in range(used)]
             await connection.execute(insert(api_keys), rows)
-            copies = last - first - len(rows)
             if copies > 0:
                 await connection.execute(copy, {"count": copies, "original": rows[0]["id"]})
 

@@ -9,8 +9,14 @@ from benchmarks.load.http1 import Response
 from benchmarks.load.plan import Expected
 
 
+class _Details(Struct):
+    cached_tokens: int | None = None
+
+
 class _Usage(Struct):
     completion_tokens: int
+    prompt_tokens: int = 0
+    prompt_tokens_details: _Details | None = None
 
 
 class _Whole(Struct):
@@ -22,17 +28,40 @@ _decode = msgspec.json.Decoder(_Whole).decode
 
 
 class _Answer:
-    """What both kinds share."""
+    """What both kinds share.
 
-    __slots__ = ("_expected",)
+    Attributes:
+        prompt_tokens: of a right answer, as the system counts them; `cached_tokens` of them were
+            not computed again.
+    """
+
+    __slots__ = ("_expected", "cached_tokens", "prompt_tokens")
 
     def __init__(self, expected: Expected) -> None:
         self._expected = expected
+        self.prompt_tokens = 0
+        self.cached_tokens = 0
 
     def is_refusal(self, response: Response) -> bool:
         """Whether this is a refusal that the plan expects: it says when to come back."""
         refused = response.status in (429, 503) and response.retry_after
         return self._expected.refusals and refused
+
+    def _judge(self, raw: bytes, choices_min: int) -> tuple[int, str]:
+        try:
+            answer = _decode(raw)
+        except (msgspec.ValidationError, msgspec.DecodeError):
+            return 0, "bad_body"
+        usage = answer.usage
+        if usage is None or len(answer.choices) < choices_min:
+            return 0, "bad_body"
+        made = usage.completion_tokens
+        if made != self._expected.tokens:
+            return made, "wrong_tokens"
+        self.prompt_tokens = usage.prompt_tokens
+        if usage.prompt_tokens_details is not None:
+            self.cached_tokens = usage.prompt_tokens_details.cached_tokens or 0
+        return made, ""
 
 
 class PlainAnswer(_Answer):
@@ -54,7 +83,7 @@ class PlainAnswer(_Answer):
             return 0, f"status_{status}"
         if status != 200:
             return 0, ""
-        return _judge(b"".join(self._pieces), self._expected.tokens, choices_min=1)
+        return self._judge(b"".join(self._pieces), choices_min=1)
 
 
 class StreamAnswer(_Answer):
@@ -115,15 +144,4 @@ class StreamAnswer(_Answer):
             return 0, "no_done"
         if not self.deliveries:
             return 0, "no_text"
-        return _judge(self._usage.removeprefix(b"data: "), self._expected.tokens, choices_min=0)
-
-
-def _judge(raw: bytes, tokens: int, choices_min: int) -> tuple[int, str]:
-    try:
-        answer = _decode(raw)
-    except (msgspec.ValidationError, msgspec.DecodeError):
-        return 0, "bad_body"
-    if answer.usage is None or len(answer.choices) < choices_min:
-        return 0, "bad_body"
-    made = answer.usage.completion_tokens
-    return (made, "") if made == tokens else (made, "wrong_tokens")
+        return self._judge(self._usage.removeprefix(b"data: "), choices_min=0)

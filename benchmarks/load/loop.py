@@ -30,7 +30,9 @@ class Loop:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._requests = cycle([encode(plan.target, body.encode()) for body in plan.bodies])
+        self._requests = cycle(
+            [(encode(target, body.encode()), right) for target, body, right in plan.requests()]
+        )
         self._kind = StreamAnswer if plan.expected.streamed else PlainAnswer
         self._connections: set[Connection] = set()
         self._recorder = Recorder(0.0)
@@ -127,7 +129,8 @@ class Loop:
                     connection.abandon("timeout")
 
     def _exchange(self, due: float) -> Exchange:
-        return Exchange(next(self._requests), self._kind(self._plan.expected), due)
+        request, expected = next(self._requests)
+        return Exchange(request, self._kind(expected), due)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

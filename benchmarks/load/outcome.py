@@ -27,6 +27,8 @@ class Outcome(Struct):
         refused_ms: from when it should have left until its whole refusal, where the plan expects
             refusals; they are in no other column.
         tokens: tokens generated, as counted by the system and checked against the plan.
+        prompt_tokens: tokens of the prompts of right answers, `cached_tokens` those of them that came
+            from a prefix cache, both as counted by the system.
         errors: wrong answers by kind. They are in no other column.
         reconnects: connections that were closed between two requests.
         late_ms: how late requests left although a connection was free (open loop).
@@ -45,6 +47,8 @@ class Outcome(Struct):
     deliveries: int = 0
     refused_ms: list[float] = field(default_factory=list)
     tokens: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
     errors: dict[str, int] = field(default_factory=dict)
     reconnects: int = 0
     late_ms: list[float] = field(default_factory=list)
@@ -75,6 +79,8 @@ class Outcome(Struct):
             whole.lag_ms = whole.lag_ms.plus(part.lag_ms)
             whole.deliveries += part.deliveries
             whole.tokens += part.tokens
+            whole.prompt_tokens += part.prompt_tokens
+            whole.cached_tokens += part.cached_tokens
             whole.reconnects += part.reconnects
             for kind, count in part.errors.items():
                 whole.errors[kind] = whole.errors.get(kind, 0) + count

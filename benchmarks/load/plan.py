@@ -5,10 +5,13 @@ A plan travels to a worker process as JSON (`msgspec`), and is divided over seve
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from itertools import cycle, islice
+from typing import TypeAlias, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
+
+T = TypeVar("T")
 
 
 class Target(Struct, frozen=True):
@@ -69,13 +72,34 @@ Pace: TypeAlias = Closed | Open
 
 
 class Plan(Struct, frozen=True):
-    """One load. `bodies` are JSON requests, sent in turn; `timeout_s` bounds each request."""
+    """One load.
+
+    Attributes:
+        bodies: JSON requests, sent in turn.
+        tokens: of each body's right answer, where they are not all `expected.tokens`.
+        callers: keys, used in turn, each for one request; empty where the target's headers say who
+            calls.
+        timeout_s: bounds each request.
+    """
 
     target: Target
     bodies: list[str]
     expected: Expected
     pace: Pace
     timeout_s: float = 120.0
+    tokens: list[int] = []
+    callers: list[str] = []
+
+    def requests(self) -> list[tuple[Target, str, Expected]]:
+        """Where, what, and the right answer, in turn: as many as there are bodies or callers,
+        whichever are more."""
+        counts = self.tokens or [self.expected.tokens] * len(self.bodies)
+        answers = [replace(self.expected, tokens=count) for count in counts]
+        headers = [{**self.target.headers, "authorization": f"Bearer {k}"} for k in self.callers]
+        targets = [replace(self.target, headers=each) for each in headers] or [self.target]
+        length = max(len(self.bodies), len(targets))
+        triples = zip(cycle(targets), cycle(self.bodies), cycle(answers), strict=False)
+        return list(islice(triples, length))
 
 
 def divide(plan: Plan, processes: int) -> list[Plan]:
@@ -96,11 +120,17 @@ def divide(plan: Plan, processes: int) -> list[Plan]:
         counts = [base + (index < more) for index in range(processes)]
         shares = [replace(pace, connections=count) for count in counts if count]
     return [
-        replace(plan, pace=share, bodies=_turned(plan.bodies, index * 7))
+        replace(
+            plan,
+            pace=share,
+            bodies=_turned(plan.bodies, index * 7),
+            tokens=_turned(plan.tokens, index * 7),
+            callers=_turned(plan.callers, index * len(plan.callers) // processes),
+        )
         for index, share in enumerate(shares)
     ]
 
 
-def _turned(bodies: list[str], by: int) -> list[str]:
-    by %= len(bodies)
-    return bodies[by:] + bodies[:by]
+def _turned(items: list[T], by: int) -> list[T]:
+    by %= max(1, len(items))
+    return items[by:] + items[:by]

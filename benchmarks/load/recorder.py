@@ -44,6 +44,8 @@ class Recorder:
             return error
         outcome = self.outcome
         outcome.tokens += tokens
+        outcome.prompt_tokens += exchange.answer.prompt_tokens
+        outcome.cached_tokens += exchange.answer.cached_tokens
         outcome.done_s.append(now - self._begin)
         outcome.latency_ms.append((now - exchange.due) * 1e3)
         if isinstance(exchange.answer, StreamAnswer) and exchange.answer.deliveries:

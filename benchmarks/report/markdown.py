@@ -6,9 +6,12 @@ import json
 from collections.abc import Iterable, Sequence
 
 from benchmarks.report import limits_table
+from benchmarks.report.costs import cost_tables
+from benchmarks.report.headline import OURS, TRIVIAL, headline
 from benchmarks.report.limits_table import is_accuracy
 from benchmarks.report.numbers import NONE, shown
-from benchmarks.report.reach import OURS, goals
+from benchmarks.report.reach import goals
+from benchmarks.report.tables import table
 from benchmarks.results import Described, Run
 from benchmarks.stats.spread import figure
 
@@ -44,7 +47,10 @@ _ROWS = (
     ),
     ("memory_mib", "memory of all processes (PSS), MiB", False),
     ("open_files", "open files of all processes", False),
+    ("prompt_tokens_mean", "tokens of a prompt, mean", False),
+    ("cached_share", "share of prompt tokens from a prefix cache", False),
     ("cpu_ms_per_request", "CPU per request, ms", False),
+    ("cpu_ms_per_1000_tokens", "CPU per 1,000 tokens, ms", False),
     ("added_us", "CPU added to a request, µs", False),
     ("added_chunk_us", "CPU added to a chunk, µs", False),
     ("events_per_s", "events/s", True),
@@ -83,24 +89,18 @@ def render(run: Run, plots: Sequence[str] = ()) -> str:
     parts = [
         "# HelixFlow beside its peers",
         _preamble(run),
-        "## What is to be reached",
+        "## What is promised",
+        headline([run]),
+        "## What is to be reached, part by part",
         _reach(run),
         *(f"![{plot}]({plot})" for plot in plots),
     ]
     for scenario in run.scenarios:
         parts += [f"## {scenario.title}", *_scenario(run, scenario)]
+    if tables := cost_tables(run):
+        parts += ["## What it costs", *tables]
     parts += ["## Starting and stopping", _visits(run), "## Made with", _made_with(run)]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; the first column is text, the others are numbers."""
-    lines = [_row(head), _row(["---", *["---:"] * (len(head) - 1)])]
-    return "\n".join([*lines, *map(_row, rows)])
-
-
-def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
 
 
 def _preamble(run: Run) -> str:
@@ -118,8 +118,11 @@ def _preamble(run: Run) -> str:
 
 
 def _reach(run: Run) -> str:
-    rows = []
+    rows, others = [], []
     for goal in goals(run):
+        if goal.measured is None:
+            others.append(goal.what)
+            continue
         sign = "≥" if goal.at_least else "<"
         rows.append(
             [
@@ -129,7 +132,8 @@ def _reach(run: Run) -> str:
                 goal.verdict,
             ]
         )
-    return table(["what", "reach", "measured", "verdict"], rows)
+    shown_ = table(["what", "reach", "measured", "verdict"], rows)
+    return f"{shown_}\n\nNot measured here: {'; '.join(others)}." if others else shown_
 
 
 def _scenario(run: Run, scenario: Described) -> list[str]:
@@ -151,7 +155,9 @@ def _ratio_heads(scenario: Described) -> list[str]:
 
 
 def _references(scenario: Described) -> list[str]:
-    return [name for name in scenario.systems if name != OURS] if OURS in scenario.systems else []
+    """What ours is set beside. A server that does nothing is no measure of anybody."""
+    others = [name for name in scenario.systems if name not in (OURS, TRIVIAL)]
+    return others if OURS in scenario.systems else []
 
 
 def _load_rows(run: Run, scenario: Described, load: str) -> Iterable[list[str]]:
@@ -204,9 +210,9 @@ def _visits(run: Run) -> str:
             rows.append(
                 [
                     f"{titles[name]} ({scenario.name})",
-                    shown(figure([v.ready_s for v in good])),
+                    shown(figure([v.ready_s for v in good if not v.shared])),
                     shown(figure([v.first_token_s for v in good if v.first_token_s])),
-                    shown(figure([v.stop_s for v in good])),
+                    shown(figure([v.stop_s for v in good if v.stop_s])),
                     shown(figure([v.memory_mib for v in good if v.memory_mib])),
                     str(sum(v.left for v in good if v.system == OURS)),
                     "; ".join(sorted({v.fault for v in mine if v.fault})) or "none",

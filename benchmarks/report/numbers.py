@@ -20,6 +20,8 @@ def shown(figure: Figure | None) -> str:
 def _rounded(value: float, figure: Figure) -> str:
     """Three significant digits of the largest number of the figure."""
     largest = max(abs(figure.high), abs(figure.low))
+    if not largest:
+        return "0"
     if largest >= 100:
         return f"{value:,.0f}"
     if largest >= 10:

@@ -21,5 +21,5 @@ def ceiling(depth: Depth) -> Scenario:
         systems=(TrivialServer,),
         loads=loads,
         visits=1,
-        rounds=min(3, max(2, depth.rounds)) if depth.visits > 1 else 1,
+        rounds=depth.repeats,
     )

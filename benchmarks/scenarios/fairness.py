@@ -19,4 +19,5 @@ def fairness(depth: Depth) -> Scenario:
         loads=(EchoContest(), RealContest()),
         visits=min(depth.visits, 2),
         rounds=2 if depth.full else 1,
+        probe_s=60.0,
     )

@@ -44,13 +44,13 @@ def warm_requests(depth: Depth) -> Scenario:
         ),
         # Nothing is started, so that a further visit is a further round.
         visits=1,
-        rounds=min(depth.visits, 3),
+        rounds=depth.repeats,
     )
 
 
 def cold_keys(depth: Depth) -> Scenario:
     """Look-ups of keys that an Ingress does not know, in stores of several sizes."""
-    most = 1_000_000 if depth.full else 100_000 if depth.visits > 1 else 1_000
+    most = 1_000_000 if depth.full else 1_000 if depth.checking else 100_000
     sizes = [size for size in (1_000, 100_000, 1_000_000) if size <= most]
     active = ACTIVE if depth.full else 3_000
     return Scenario(
@@ -60,7 +60,8 @@ def cold_keys(depth: Depth) -> Scenario:
         loads=tuple(ColdKeys(size, min(size, active)) for size in sizes),
         # A visit fills every store anew, which takes minutes for a million keys.
         visits=1,
-        rounds=depth.rounds,
+        rounds=depth.repeats,
+        probe_s=30.0,
     )
 
 
@@ -68,12 +69,13 @@ def revocation(depth: Depth) -> Scenario:
     """From a revocation to its last acceptance, over all Ingress replicas."""
     replicas = {"HELIXFLOW__STACK__INGRESS_REPLICAS": str(INGRESS_REPLICAS)}
     connections = 16
-    keys = 2 if depth.visits == 1 else 10
+    keys = 2 if depth.checking else 10
     return Scenario(
         name=REVOCATION,
         title=f"Identity: revocation at {INGRESS_REPLICAS} Ingress replicas",
         systems=(lambda: HelixFlow(ECHO_CONFIG, models_dir(), replicas),),
         loads=(Revocation("revoke", f"{keys} keys, {connections} connections", keys, connections),),
         visits=1,
-        rounds=depth.rounds if depth.full else 1,
+        rounds=depth.repeats,
+        probe_s=4.0 * keys,
     )

@@ -13,8 +13,8 @@ _ACTIVE = 10_000
 
 def limits(depth: Depth) -> Scenario:
     """1 to 20 limits, 10 to 1,000,000 counters, 1 to 8 ledgers."""
-    seconds = 60 if depth.full else 20 if depth.visits > 1 else 2
-    sizes: tuple[int, ...] = (10, 1_000_000) if depth.visits > 1 else (10, 1_000)
+    seconds = 60 if depth.full else 2 if depth.checking else 20
+    sizes: tuple[int, ...] = (10, 1_000) if depth.checking else (10, 1_000_000)
     if depth.full:
         sizes = (10, 1_000, 100_000, 1_000_000)
     return Scenario(
@@ -33,5 +33,5 @@ def limits(depth: Depth) -> Scenario:
         ),
         # Nothing is started, so that a further visit is a further round.
         visits=1,
-        rounds=3 if depth.full else min(depth.visits, 2),
+        rounds=depth.repeats,
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from benchmarks.load import crew
 from benchmarks.load.outcome import Outcome
 from benchmarks.load.plan import Closed, Expected, Pace, Plan
 from benchmarks.results import Described
@@ -22,6 +23,7 @@ class Load:
     Attributes:
         name: a short key, `title` what people read.
         bodies: JSON requests, sent in turn; `TURN` in them becomes a number.
+        tokens: of each body's right answer, where they are not all the same.
         pace: how they leave; `warm_up` how they do before anything is counted.
     """
 
@@ -31,17 +33,24 @@ class Load:
     expected: Expected
     pace: Pace
     warm_up: Closed
+    tokens: tuple[int, ...] = ()
+
+    def prepare(self, running: Running) -> None:
+        """See `Probe.prepare`: the first requests."""
+        crew.drive(self.warming(running))
 
     def plan(self, running: Running, turn: int) -> Plan:
-        """This load on a system. `turn` counts the loads of a visit: no prompt comes twice."""
-        return Plan(running.target(CHAT), self._bodies(str(turn)), self.expected, self.pace)
+        """This load on a system. `turn` counts a system's loads: no prompt comes twice."""
+        return self._plan(running, str(turn), self.pace)
 
     def warming(self, running: Running) -> Plan:
         """Requests of the same kind, before anything is counted."""
-        return Plan(running.target(CHAT), self._bodies("0"), self.expected, self.warm_up)
+        return self._plan(running, "0", self.warm_up)
 
-    def _bodies(self, turn: str) -> list[str]:
-        return [body.replace(TURN, turn) for body in self.bodies]
+    def _plan(self, running: Running, turn: str, pace: Pace) -> Plan:
+        bodies = [body.replace(TURN, turn) for body in self.bodies]
+        target = running.target(CHAT)
+        return Plan(target, bodies, self.expected, pace, tokens=list(self.tokens))
 
 
 class Probe(Protocol):
@@ -81,6 +90,10 @@ class Scenario:
         visits: how often each system is started.
         rounds: how often the loads are driven within one visit.
         watched: whether memory and open files are looked at after every load.
+        staged: whether each load is prepared when its turn comes, and has all of its repeats before
+            the next one's: what grows is not made small again.
+        spoils: whether its systems are not as they were afterwards, and nobody goes on with them.
+        probe_s: about how long one repeat of each probe takes on two cores.
     """
 
     name: str
@@ -90,6 +103,15 @@ class Scenario:
     visits: int
     rounds: int
     watched: bool = False
+    staged: bool = False
+    spoils: bool = False
+    probe_s: float = 5.0
+
+    def turns(self) -> list[tuple[int, Load | Probe]]:
+        """`(round, load)` of one visit, in their order."""
+        if self.staged:
+            return [(round_, load) for load in self.loads for round_ in range(self.rounds)]
+        return [(round_, load) for round_ in range(self.rounds) for load in self.loads]
 
     def described(self) -> Described:
         """The scenario in words."""

@@ -26,7 +26,7 @@ _CONNECTIONS = 32
 def telemetry_costs(depth: Depth) -> Scenario:
     """Recording, shipping, the hub with and without sinks behind it, and verifying."""
     blocks = max(4, int(2 * depth.seconds))
-    records = 100_000 if depth.full else 10_000 if depth.visits > 1 else 1_000
+    records = 100_000 if depth.full else 1_000 if depth.checking else 10_000
     return Scenario(
         name=COSTS,
         title="Telemetry: CPU added to a request, events through the hub, in process",
@@ -46,7 +46,7 @@ def telemetry_costs(depth: Depth) -> Scenario:
 
 def telemetry_memory(depth: Depth) -> Scenario:
     """Once: it is the longest of them."""
-    requests = 1_000_000 if depth.full else 100_000 if depth.visits > 1 else 1_000
+    requests = 1_000_000 if depth.full else 1_000 if depth.checking else 100_000
     return Scenario(
         name=MEMORY,
         title="Telemetry: memory, in process",
@@ -54,6 +54,7 @@ def telemetry_memory(depth: Depth) -> Scenario:
         loads=(Memory(requests),),
         visits=1,
         rounds=1,
+        probe_s=requests / 1_500.0,
     )
 
 
@@ -69,5 +70,6 @@ def telemetry_lag(depth: Depth) -> Scenario:
             ),
         ),
         visits=1,
-        rounds=depth.rounds if depth.full else 1,
+        rounds=depth.repeats,
+        probe_s=1.5 * depth.seconds + 5.0,
     )

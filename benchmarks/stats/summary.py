@@ -28,6 +28,9 @@ def summary(outcome: Outcome, pace: Pace) -> dict[str, float]:
     figures["requests_per_s"] = counted / wall_s
     figures["tokens_per_s"] = counted / wall_s * outcome.tokens / outcome.answered
     figures |= _quantiles("latency", outcome.latency_ms)
+    if outcome.prompt_tokens:
+        figures["prompt_tokens_mean"] = outcome.prompt_tokens / outcome.answered
+        figures["cached_share"] = outcome.cached_tokens / outcome.prompt_tokens
     if outcome.first_ms:
         figures |= _quantiles("first_token", outcome.first_ms)
         figures |= _quantiles("between_tokens", outcome.between_ms)

@@ -19,7 +19,7 @@ from typing import Any
 from benchmarks.scenarios.bodies import CHAT, chat_body
 from benchmarks.settings import ROOT
 from benchmarks.systems.loopback import HOST, free_ports
-from benchmarks.systems.ports import Running, StartFailed
+from benchmarks.systems.ports import Running, StartFailed, Steady
 from benchmarks.systems.processes import Family
 from benchmarks.systems.ready_answers import PROMPT
 from deployments.haproxy import haproxy_binary, write_wrapper
@@ -35,11 +35,13 @@ _SHIELD = "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"
 _MODULE = "benchmarks.systems.bare_serve_app"
 
 
-class BareServe:
+class BareServe(Steady):
     """Implements `System`."""
 
     name = "serve"
     title = "bare one-hop Serve app"
+    base = "serve"
+    start_s = 14.0
     model = "echo-1"
     ready_limit_s = 120.0
     packages: tuple[str, ...] = ()
@@ -75,7 +77,8 @@ class BareServe:
         return Running(HOST, port, time.monotonic() - begin, facts=facts)
 
     def stop(self) -> None:
-        self.family.end()
+        # Nothing of it is worth waiting for: Ray's processes take their time when asked politely.
+        self.family.end(grace_s=2.0)
         if self._temp is not None:
             shutil.rmtree(self._temp, ignore_errors=True)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from deployments.specs import model_spec
@@ -16,9 +17,10 @@ from helixflow.engine.hardware import detect
 from helixflow.engine.sources import resolve
 from helixflow.engine.vllm_args import command_line, engine_environment
 from helixflow.engine.weights import read_facts
-from helixflow.settings import Settings
+from helixflow.settings import ModelSettings, Settings
 
 _EXECUTOR = "--distributed-executor-backend"
+_RIGHT_ANSWERS = "helixflow_attention"
 _NAMED = {"--model", "--served-model-name"}
 
 
@@ -41,17 +43,25 @@ class EngineFacts:
     environment: dict[str, str]
 
 
+@cache
+def real_model_of(config: Path) -> ModelSettings:
+    """The first real model of a configuration."""
+    return next(model for model in Settings.load(config).models if model.engine == "vllm")
+
+
+@cache
 def engine_facts(config: Path, models_dir: Path) -> EngineFacts:
     """Of the first real model of a configuration. Raises ModelLoadError where it cannot run."""
     settings = Settings.load(config)
-    spec = model_spec(next(model for model in settings.models if model.engine == "vllm"))
+    spec = model_spec(real_model_of(config))
     models_dir.mkdir(parents=True, exist_ok=True)
     folder = asyncio.run(resolve(spec.source, models_dir, lambda _stage, _done: None))
     shares = Shares(settings.engine.memory_share, settings.engine.gpu_share)
     budget = plan(spec, read_facts(folder), detect(), shares)
     arguments, executor = split(command_line(spec, folder, budget))
-    # HelixFlow's plugin ties an engine to its replica; there is none here.
-    environment = {**engine_environment(budget), "VLLM_PLUGINS": ""}
+    # Of HelixFlow's plugins the one that ties an engine to its replica, for there is none here, is
+    # left out; without the other one some CPUs give wrong answers (docs/decisions/0015).
+    environment = {**engine_environment(budget), "VLLM_PLUGINS": _RIGHT_ANSWERS}
     return EngineFacts(str(folder), spec.name, arguments, executor, environment)
 
 

@@ -7,8 +7,9 @@ administrator would make them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.identity.session import Session
 from benchmarks.load.crew import LoadFailed
@@ -34,8 +35,13 @@ class EverythingOn(HelixFlow):
 
     title = "HelixFlow, everything on"
 
-    def __init__(self, models_dir: Path, overrides: Mapping[str, str] | None = None) -> None:
-        super().__init__(EVERYTHING_CONFIG, models_dir, overrides)
+    def __init__(
+        self,
+        models_dir: Path,
+        overrides: Mapping[str, str] | None = None,
+        more: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        super().__init__(EVERYTHING_CONFIG, models_dir, overrides, more)
 
     def start(self, folder: Path) -> Running:
         running = super().start(folder)

@@ -13,11 +13,15 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import yaml
+
+from benchmarks.systems.in_process import HOME
 from benchmarks.systems.loopback import HOST, free_ports, last_line
-from benchmarks.systems.ports import Running, StartFailed
+from benchmarks.systems.ports import Running, StartFailed, System
 from benchmarks.systems.processes import Family
 
 _UP_S = 300.0
@@ -32,15 +36,25 @@ class HelixFlow:
 
     Args:
         overrides: environment variables that change a setting (`HELIXFLOW__STACK__...`).
+        more: models beside those of the file. One that runs takes others by a further
+            `helixflow up`, as a user changes a configuration.
     """
 
     name = "helixflow"
     title = "HelixFlow"
+    start_s = 30.0
 
     def __init__(
-        self, config: Path, models_dir: Path, overrides: Mapping[str, str] | None = None
+        self,
+        config: Path,
+        models_dir: Path,
+        overrides: Mapping[str, str] | None = None,
+        more: Sequence[Mapping[str, Any]] = (),
     ) -> None:
+        self.base = f"{type(self).__name__} {config.name} {sorted((overrides or {}).items())}"
+        self.more = tuple(more)
         self._config = config
+        self._port = 0
         self._overrides = {
             "HELIXFLOW__ENGINE__MODELS_DIR": str(models_dir),
             **(overrides or {}),
@@ -50,23 +64,17 @@ class HelixFlow:
         self.family = Family()
 
     def start(self, folder: Path) -> Running:
-        home, port = folder / "home", free_ports(1)[0]
+        home, self._port = folder / "home", free_ports(1)[0]
         self._home, self._log = home, folder / "helixflow.log"
         begin = time.monotonic()
-        status, said = self._run(
-            "up", "--json", "--home", str(home), "--port", str(port), "--config", str(self._config),
-            limit_s=_UP_S,
-        )  # fmt: skip
-        if status:
-            raise StartFailed(f"`helixflow up` ended with {status}: {last_line(self._log)}")
+        summary = self._up()
         ready_s = time.monotonic() - begin
-        summary = json.loads(said)
         keys = read_env(home / "env")
         # `up` counts from its own first line; its interpreter had to start before that.
         command_s = ready_s - summary["seconds"]
         return Running(
             HOST,
-            port,
+            self._port,
             ready_s,
             first_token_s=command_s + summary["first_token_s"],
             headers={"authorization": f"Bearer {keys['OPENAI_API_KEY']}"},
@@ -76,12 +84,46 @@ class HelixFlow:
                 "command_s": round(command_s, 3),
                 "steps": summary["steps"],
             },
-            private={name: key for name, key in keys.items() if name == ADMIN_KEY},
+            private={
+                HOME: str(home),
+                **{name: key for name, key in keys.items() if name == ADMIN_KEY},
+            },
+            change=self.take,
         )
+
+    def become(self, other: System) -> None:
+        """See `System.become`: the other's models, without a stop."""
+        assert isinstance(other, HelixFlow)
+        self.take(other.more)
+
+    def take(self, more: Sequence[Mapping[str, Any]]) -> None:
+        """See `Running.change`."""
+        if self.more != tuple(more):
+            self.more = tuple(more)
+            self._up()
 
     def stop(self) -> None:
         if self._home is not None and self._log is not None:
             self._run("down", "--home", str(self._home), limit_s=_DOWN_S)
+
+    def _up(self) -> dict[str, Any]:
+        """`helixflow up`, and what it says of itself. Raises StartFailed."""
+        assert self._home is not None
+        assert self._log is not None
+        config = self._config
+        if self.more:
+            written = yaml.safe_load(config.read_text(encoding="utf-8"))
+            written["models"] = [*written["models"], *map(dict, self.more)]
+            config = self._home.parent / "config.yaml"
+            config.write_text(yaml.safe_dump(written), encoding="utf-8")
+        status, said = self._run(
+            "up", "--json", "--home", str(self._home), "--port", str(self._port),
+            "--config", str(config), limit_s=_UP_S,
+        )  # fmt: skip
+        if status:
+            raise StartFailed(f"`helixflow up` ended with {status}: {last_line(self._log)}")
+        summary: dict[str, Any] = json.loads(said)
+        return summary
 
     def _run(self, *arguments: str, limit_s: float) -> tuple[int, bytes]:
         """Exit status and standard output."""

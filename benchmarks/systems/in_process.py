@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from benchmarks.systems.ports import Running, StartFailed
+from benchmarks.systems.ports import Running, StartFailed, Steady
 from benchmarks.systems.processes import Family
 from helixflow.testing.postgres import PostgresServer, find_programs
 
@@ -14,7 +14,7 @@ URL = "url"
 _FAIR = "fair_queue"
 
 
-class ThisProcess:
+class ThisProcess(Steady):
     """Implements `System` where there is nothing to start."""
 
     name = "helixflow"
@@ -45,7 +45,7 @@ def fairly(running: Running) -> bool:
     return bool(running.facts.get(_FAIR, True))
 
 
-class Sqlite:
+class Sqlite(Steady):
     """Implements `System` for SQLite files; `private` says where they lie."""
 
     name = "sqlite"
@@ -62,7 +62,7 @@ class Sqlite:
         """The files go with their folder."""
 
 
-class Postgres:
+class Postgres(Steady):
     """Implements `System` for a PostgreSQL server of its own, with fsync and checksums on."""
 
     name = "postgres"

@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks.settings import ROOT
 from benchmarks.systems.loopback import HOST, free_ports, wait_until_ok
 from benchmarks.systems.peer_environment import peer_environment
-from benchmarks.systems.ports import Running
+from benchmarks.systems.ports import Running, Steady
 from benchmarks.systems.processes import Family
 
 _KEY = "sk-benchmark"
@@ -29,15 +29,17 @@ _QUIET = {
 }
 
 
-class LiteLlm:
+class LiteLlm(Steady):
     """Implements `System`.
 
     Args:
         workers: processes of the proxy.
     """
 
+    start_s = 12.0
+
     def __init__(self, workers: int = 1) -> None:
-        self.name = "litellm" if workers == 1 else f"litellm_w{workers}"
+        self.name = self.base = "litellm" if workers == 1 else f"litellm_w{workers}"
         self.title = f"LiteLLM proxy, {workers} worker{'s' * (workers > 1)}"
         self.family = Family()
         self._workers = workers

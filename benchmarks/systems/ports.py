@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,6 +28,8 @@ class Running(Struct):
         facts: flags and settings worth reading beside its figures.
         private: what a probe needs beside an address, by name (an admin key, a database's URL);
             never written down.
+        change: gives what runs these models beside its own, instead of those that it was given
+            before (raises StartFailed); None where that cannot be done.
     """
 
     host: str
@@ -36,6 +39,7 @@ class Running(Struct):
     headers: dict[str, str] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     private: dict[str, str] = field(default_factory=dict)
+    change: Callable[[Sequence[Mapping[str, Any]]], None] | None = None
 
     def target(self, path: str) -> Target:
         """Where a load goes."""
@@ -43,11 +47,21 @@ class Running(Struct):
 
 
 class System(Protocol):
-    """A system under test. `name` is a short key, `title` what people read."""
+    """A system under test.
+
+    Attributes:
+        name: a short key, `title` what people read.
+        family: its processes.
+        base: what is started, in words; a visit goes on with the system that the one before it has
+            started if both have the same. Empty for a system that always starts anew.
+        start_s: about how long a start and a stop take together on two cores.
+    """
 
     name: str
     title: str
     family: Family
+    base: str
+    start_s: float
 
     def start(self, folder: Path) -> Running:
         """Start on free loopback ports and wait until it answers; logs go into `folder`.
@@ -56,6 +70,20 @@ class System(Protocol):
         """
         ...
 
+    def become(self, other: System) -> None:
+        """Turn what runs into `other`, which has the same `base`. Raises StartFailed."""
+        ...
+
     def stop(self) -> None:
         """End what `start` began, by process ids."""
         ...
+
+
+class Steady:
+    """Of systems of which one is like the other wherever their `base` is the same."""
+
+    base = ""
+    start_s = 0.0
+
+    def become(self, other: System) -> None:
+        """See `System.become`: it is that already."""

@@ -13,7 +13,8 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 import psutil
 
@@ -27,6 +28,7 @@ class Family:
         self.mark = secrets.token_hex(8)
         self._known: set[psutil.Process] = set()
         self._cpu_s: dict[psutil.Process, float] = {}
+        self._kinds: dict[psutil.Process, str] = {}
 
     def environment(
         self, extra: Mapping[str, str], base: Mapping[str, str] = os.environ
@@ -45,19 +47,41 @@ class Family:
         self._known |= found
         return {process for process in found if _alive(process)}
 
-    def cpu_s(self) -> float:
-        """CPU seconds used so far, by members that ended too (as last seen)."""
+    def cpu_s(self) -> dict[psutil.Process, float]:
+        """CPU seconds used so far by each, by those that ended too (as last seen)."""
         for process in self.members():
             try:
                 used = process.cpu_times()
+                self._kinds[process] = kind_of(process.cmdline())
             except psutil.Error:
                 continue
             self._cpu_s[process] = used.user + used.system
-        return sum(self._cpu_s.values())
+        return dict(self._cpu_s)
+
+    def spent_s(self, before: Mapping[psutil.Process, float]) -> dict[str, float]:
+        """CPU seconds used since `before` (an earlier `cpu_s`), by what the processes are."""
+        spent: dict[str, float] = {}
+        for process, used in self.cpu_s().items():
+            kind = self._kinds[process]
+            spent[kind] = spent.get(kind, 0.0) + used - before.get(process, 0.0)
+        return {kind: seconds for kind, seconds in spent.items() if seconds > 0}
+
+    def memory(self) -> dict[str, tuple[int, float]]:
+        """By what processes are: how many, and the MiB that they hold together. Each page that
+        several share is divided among them (PSS)."""
+        held: dict[str, tuple[int, float]] = {}
+        for process in self.members():
+            try:
+                kind = kind_of(process.cmdline())
+            except psutil.Error:
+                continue
+            count, mib = held.get(kind, (0, 0.0))
+            held[kind] = (count + 1, mib + _pss_bytes(process) / 2**20)
+        return held
 
     def memory_mib(self) -> float:
-        """Memory held by all of them: each page shared by several is divided among them (PSS)."""
-        return sum(map(_pss_bytes, self.members())) / 2**20
+        """Memory held by all of them, MiB."""
+        return sum(mib for _, mib in self.memory().values())
 
     def open_files(self) -> int:
         """File descriptors of all of them, sockets included."""
@@ -81,6 +105,30 @@ class Family:
             return bool(process.environ().get(MARK) == self.mark)
         except (psutil.Error, OSError):
             return False
+
+
+def kind_of(words: Sequence[str]) -> str:
+    """What a process is, in a word, by its command line: the same for all replicas of a
+    deployment, and for the models that differ by their name."""
+    title = next(iter(words), "").strip()
+    if title.startswith("ray::"):
+        # A replica is `ray::ServeReplica:<app>:<deployment>`, busy with `.<method>()`.
+        *_, actor = title.removeprefix("ray::").split("(")[0].split(":")
+        return actor.split(".")[0] or "ray"
+    if "::" in title:
+        return title.split(" ")[0]
+    program = Path(title.split(" ")[0]).name
+    if program.startswith("ray-dashboard"):
+        return "dashboard"
+    if not program.startswith("python"):
+        return program or "unnamed"
+    rest = [word for word in words[1:] if word]
+    if "-c" in rest:
+        return "multiprocessing" if "multiprocessing" in title + " ".join(rest) else "python -c"
+    if "-m" in rest[:-1]:
+        return rest[rest.index("-m") + 1].rpartition(".")[2]
+    script = next((word for word in rest if not word.startswith("-")), program)
+    return Path(script).name.removesuffix(".py")
 
 
 def _children(process: psutil.Process) -> set[psutil.Process]:

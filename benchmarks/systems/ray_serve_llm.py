@@ -7,6 +7,7 @@ It imports pyarrow, which HelixFlow does not need: that is installed into a fold
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +22,24 @@ class RayServeLlm(BareServe):
 
     name = "ray_serve_llm"
     title = "ray.serve.llm"
+    base = "ray_serve_llm"
+    start_s = 70.0
     ready_limit_s = 300.0
 
-    def __init__(self, engine: EngineFacts) -> None:
+    def __init__(self, engine: Callable[[], EngineFacts]) -> None:
         super().__init__()
         self._engine = engine
 
     def start(self, folder: Path) -> Running:
         self.packages = (str(peer_packages("ray_serve_llm")),)
         running = super().start(folder)
-        running.facts["arguments"] = self._engine.arguments
+        running.facts["arguments"] = self._engine().arguments
         running.facts["stream_batching_interval_ms"] = 0
         return running
 
     def applications(self) -> list[dict[str, Any]]:
         """See `BareServe.applications`."""
-        engine = self._engine
+        engine = self._engine()
         arguments = {
             "name": engine.name,
             "folder": engine.folder,
@@ -55,7 +58,7 @@ class RayServeLlm(BareServe):
 
     @property
     def model(self) -> str:
-        return self._engine.name
+        return self._engine().name
 
 
 def keywords(words: list[str]) -> dict[str, Any]:

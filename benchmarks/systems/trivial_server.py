@@ -9,15 +9,17 @@ from pathlib import Path
 
 from benchmarks.settings import ROOT
 from benchmarks.systems.loopback import HOST, free_ports, wait_until_listens
-from benchmarks.systems.ports import Running
+from benchmarks.systems.ports import Running, Steady
 from benchmarks.systems.processes import Family
 
 
-class TrivialServer:
+class TrivialServer(Steady):
     """Implements `System`."""
 
     name = "trivial"
     title = "a server that does nothing"
+    base = "trivial"
+    start_s = 1.0
 
     def __init__(self) -> None:
         self.family = Family()

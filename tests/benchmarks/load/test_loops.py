@@ -149,3 +149,14 @@ class Cutter(Slow):
         assert self._transport is not None
         self._transport.write(self._said)
         self._transport.close()
+
+
+async def test_prompts_and_what_a_cache_knew_of_them_are_counted() -> None:
+    body = whole(16).replace(
+        b'"total_tokens"', b'"prompt_tokens_details":{"cached_tokens":9},"total_tokens"'
+    )
+    async with serving(partial(answerer, _HEAD % (len(body), b"") + body)) as port:
+        outcome = await drive(port, Closed(1, requests_each=3))
+    assert outcome.failed == 0
+    assert outcome.cached_tokens == 27
+    assert outcome.prompt_tokens == 3 * 13

@@ -32,6 +32,25 @@ def test_processes_start_at_different_bodies() -> None:
     assert sorted(first.bodies) == sorted(second.bodies) == sorted(bodies)
 
 
+def test_bodies_and_callers_take_turns_each_in_its_own() -> None:
+    plan = Plan(
+        TARGET, ["a", "b"], Expected(1), Closed(1), tokens=[5, 6], callers=["k1", "k2", "k3"]
+    )
+    sent = plan.requests()
+    assert [body for _, body, _ in sent] == ["a", "b", "a"]
+    assert [right.tokens for _, _, right in sent] == [5, 6, 5]
+    assert [target.headers["authorization"] for target, _, _ in sent] == [
+        "Bearer k1",
+        "Bearer k2",
+        "Bearer k3",
+    ]
+
+
+def test_processes_start_at_different_callers() -> None:
+    plan = Plan(TARGET, ["{}"], Expected(1), Closed(2), callers=["k1", "k2", "k3", "k4"])
+    assert [share.callers[0] for share in divide(plan, 2)] == ["k1", "k3"]
+
+
 def test_a_plan_survives_the_way_to_another_process() -> None:
     for pace in (Closed(3, requests_each=2), Open(5.0, 1.0, burst=2)):
         plan = Plan(TARGET, ["{}"], Expected(7, streamed=True), pace)

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from benchmarks.report.markdown import render, table
+from benchmarks.report.markdown import render
 from benchmarks.report.reach import goals
+from benchmarks.report.tables import table
 from benchmarks.results import Described, Measurement, Run, Visit
 
 SCENARIO = Described(

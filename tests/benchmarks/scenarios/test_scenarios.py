@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks.__main__ import GROUPS, SCENARIOS, chosen
 from benchmarks.scenarios.bodies import chat_body
+from benchmarks.scenarios.estimate import estimate_s
 from benchmarks.scenarios.gateway import gateway
 from benchmarks.scenarios.identity import cold_keys
 from benchmarks.scenarios.ports import TURN, Load, Scenario
@@ -30,12 +31,13 @@ def test_a_scenario_describes_itself(name: str) -> None:
 
 def test_a_group_stands_for_its_scenarios_and_nothing_for_the_usual_ones() -> None:
     assert chosen(["identity", "start"]) == [*GROUPS["identity"], "start"]
-    assert set(GROUPS["identity"]) < set(chosen(None))
-    assert "start" not in chosen(None)
+    assert set(GROUPS["identity"]) < set(chosen(None, full=True))
+    assert set(chosen(None)) < set(SCENARIOS)
+    assert not {"start", "peers"} & set(chosen(None, full=True))
 
 
 def test_identity_is_measured_at_length_in_a_full_run_alone() -> None:
-    for name, quick, full in (("identity_cpu", 3, 3), ("identity_revocation", 1, 3)):
+    for name, quick, full in (("identity_cpu", 2, 3), ("identity_revocation", 2, 3)):
         described = [SCENARIOS[name](depth) for depth in (QUICK, FULL)]
         assert [(each.visits, each.rounds) for each in described] == [(1, quick), (1, full)]
 
@@ -64,3 +66,13 @@ def test_a_streamed_body_asks_for_its_usage() -> None:
     body = json.loads(chat_body("m", "hi", 4, stream=True, temperature=0))
     assert body["stream_options"] == {"include_usage": True}
     assert (body["max_tokens"], body["temperature"]) == (4, 0)
+
+
+def test_every_figure_of_the_short_run_has_a_spread() -> None:
+    for name in chosen(None):
+        described = SCENARIOS[name](QUICK)
+        assert described.visits * described.rounds >= 2, name
+
+
+def test_the_short_run_takes_about_ten_minutes() -> None:
+    assert 400 < sum(estimate_s(SCENARIOS[name](QUICK)) for name in chosen(None)) < 720

@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 from benchmarks.stats.order import alternating
 
 
-def test_every_second_visit_goes_backwards() -> None:
+def test_every_second_visit_goes_backwards_and_the_last_one_forwards() -> None:
     assert alternating("AB", 3) == [(0, "A"), (0, "B"), (1, "B"), (1, "A"), (2, "A"), (2, "B")]
+    assert alternating("AB", 2) == [(0, "B"), (0, "A"), (1, "A"), (1, "B")]
 
 
 @given(st.lists(st.integers(), unique=True, max_size=6), st.integers(0, 6))

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.scenarios.gateway import CAPACITY_PER_S, PACED_TOKENS
-from benchmarks.settings import EVERYTHING_CONFIG, GROWTH_CONFIG, OVERLOAD_CONFIG
+from benchmarks.scenarios.gateway import CAPACITY_PER_S, PACED, PACED_TOKENS
+from benchmarks.settings import EVERYTHING_CONFIG, GROWTH_CONFIG
 from benchmarks.systems.everything_on import POLICIES
 from helixflow.identity.cedar_schema import check_source
 from helixflow.settings import Settings
@@ -21,7 +21,7 @@ def test_every_request_is_under_five_limits_and_has_a_price() -> None:
 
 
 def test_the_overloaded_model_has_the_capacity_that_is_said() -> None:
-    model = Settings.load(OVERLOAD_CONFIG).models[0]
+    model = Settings.of({"models": [PACED]}).models[0]
     service_s = PACED_TOKENS / model.echo.tokens_per_s
     assert model.sequences_max / service_s == CAPACITY_PER_S
 
