@@ -113,6 +113,7 @@ async def test_limits_come_and_go_and_leave_what_was_there_before(
     before = await database.read(_first_version)
     await database.upgrade("0003")
     assert _widened(before, await database.read(_first_version))
+    await database.upgrade()
     stores = Stores(database)
     organization = OrganizationId("org")
 
@@ -186,7 +187,8 @@ async def test_a_migration_that_leaves_dangling_references_is_undone(
 
     def orphan(connection: object) -> None:
         connection.exec_driver_sql(  # type: ignore[attr-defined]
-            "INSERT INTO projects VALUES ('p', 'nobody', 'x', 0, NULL)"
+            "INSERT INTO projects (id, organization_id, name, created_at)"
+            " VALUES ('p', 'nobody', 'x', 0)"
         )
 
     with pytest.raises(RuntimeError, match="1 dangling"):
