@@ -277,7 +277,8 @@ def _sealed(row: Row[Any]) -> Sealed:
 
 
 def _days(row: Row[Any]) -> int:
-    return int(round((row.expires_at - row.at) / _DAY_S))
+    days: int = round((row.expires_at - row.at) / _DAY_S)
+    return days
 
 
 def _dialect(connection: AsyncConnection) -> Any:
