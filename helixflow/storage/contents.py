@@ -105,8 +105,9 @@ class SqlContents:
 
     async def shorten(self, organization: str, project: str, days: int) -> None:
         """See `ContentStore.shorten`."""
-        change = update(contents).where(_place(organization, project))
-        change = change.values(expires_at=_ROWS.at + days * _DAY_S)
+        end = _ROWS.at + days * _DAY_S
+        mine = _place(organization, project), _ROWS.expires_at > end
+        change = update(contents).where(*mine).values(expires_at=end)
 
         async def work(connection: AsyncConnection) -> None:
             await connection.execute(change)

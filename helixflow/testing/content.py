@@ -93,7 +93,7 @@ class MemoryContentStore:
         self._ask()
         for place, row in self.rows.items():
             if place[:2] == (organization, project):
-                self.rows[place] = replace(row, days=days)
+                self.rows[place] = replace(row, days=min(days, row.days))
 
     async def expire(self, now: float, before: float, limit: int) -> int:
         """See `ContentStore.expire`."""
@@ -278,9 +278,10 @@ async def _check_retention(store: ContentStore) -> None:
     await store.erase(ORGANIZATION, PROJECT, 2, 9)
     await store.add(rows)
     expect(await store.expire(at + 1.5 * DAY_S, 0.0, 9) == 2, "what is over goes")  # and org_2's
-    await store.shorten(ORGANIZATION, PROJECT, 2)
+    for days in (2, 30):
+        await store.shorten(ORGANIZATION, PROJECT, days)
     held = await store.page(ORGANIZATION, PROJECT, None, 9)
-    expect([row.days for row in held] == [2, 2], "days are as they were said last")
+    expect([row.days for row in held] == [2, 2], "days get fewer, never more")
     expect(await store.expire(at + 2.5 * DAY_S, 0.0, 1) == 1, "a few at a time")
     expect(await store.expire(at + 2.5 * DAY_S, 0.0, 9) == 1, "until there are no more")
     left = await store.page(ORGANIZATION, "proj_2", None, 9)

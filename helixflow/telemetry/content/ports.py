@@ -112,7 +112,8 @@ class ContentStore(Protocol):
         ...
 
     async def shorten(self, organization: str, project: str, days: int) -> None:
-        """From now on all of a project are kept for so many days from their time."""
+        """All of a project are kept for at most so many days from their time; none for longer than
+        before."""
         ...
 
     async def expire(self, now: float, before: float, limit: int) -> int:

@@ -99,7 +99,7 @@ class Vault:
             pass
 
     async def shorten(self, organization: str, project: str, days: int) -> None:
-        """A project's content is kept for so many days from now on, also what is there already."""
+        """What is there already of a project's content is kept for so many days at most."""
         async with self._writing:
             await self._store.shorten(organization, project, days)
 

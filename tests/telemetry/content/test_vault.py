@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -159,9 +160,9 @@ async def write(parts: ContentParts, marks: MarksFile, *events: Event) -> Conten
     return sink
 
 
-async def test_changes_of_administration_are_followed(tmp_path: object) -> None:
+async def test_changes_of_administration_are_followed(tmp_path: Path) -> None:
     parts = ContentParts()
-    marks = MarksFile(tmp_path / "marks.json")  # type: ignore[operator]
+    marks = MarksFile(tmp_path / "marks.json")
     await kept(parts, some_sealed("req_1"), some_sealed("req_2", project="proj_2"))
     shorter = admin_event(1, "project:update", after={"content_days": "3"})
     off = admin_event(2, "project:update", before={"content_days": "3"})
@@ -176,9 +177,9 @@ async def test_changes_of_administration_are_followed(tmp_path: object) -> None:
     assert await ContentSink(parts.vault, marks).high_water("auth-1") == 4
 
 
-async def test_events_that_say_nothing_about_content_change_nothing(tmp_path: object) -> None:
+async def test_events_that_say_nothing_about_content_change_nothing(tmp_path: Path) -> None:
     parts = ContentParts()
-    marks = MarksFile(tmp_path / "marks.json")  # type: ignore[operator]
+    marks = MarksFile(tmp_path / "marks.json")
     await kept(parts, some_sealed("req_1"))
     await write(
         parts,
