@@ -39,3 +39,13 @@ class OpenedContent(KeptContent):
 
     request: KeptText
     answer: KeptText
+
+
+class KeptContents(Wire):
+    """A part of a list, the newest first. `last_id` is the `after` of the next part."""
+
+    object: Literal["list"] = "list"
+    data: list[KeptContent]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool

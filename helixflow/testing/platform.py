@@ -166,7 +166,32 @@ class Platform:
         self.authenticator = Authenticator(
             auth, identity, clock, NullSignals(), call_s=_CALL_S, tokens=auth.verify_token
         )
-        telemetry = settings.telemetry
+        records = self._build_records(kept, audited, contents, home)
+        spec = some_spec(MODEL)
+        self.pipeline = Pipeline(
+            authenticator=self.authenticator,
+            policies=PolicyCopies(auth, sets_max=64, call_s=_CALL_S),
+            last_used=LastUsed(clock),
+            catalog=some_catalog(),
+            limiter=Unlimited(),
+            dispatcher=_EchoDispatcher(ModelReplica(spec, EchoEngine(spec))),
+            settings=settings.gateway,
+            clock=SystemClock(),
+            signals=NullSignals(),
+            contents=self.keeper,
+        )
+        self.published = Published(auth, self.authenticator, clock)
+        app = build_app(self.pipeline, self.published, records)
+        self.routes = app.routes
+        hot = Generation(self.pipeline, settings.http, settings.gateway, SystemClock())
+        self.app = Shield(Face(app, self.pipeline, hot), settings.http.body_bytes_max)
+
+    def _build_records(
+        self, kept: TelemetryStores, audited: AuditStores, contents: ContentStores, home: Path
+    ) -> WiredDesk:
+        """What Telemetry has, and its desk."""
+        ring, clock = self.prepared.ring, self.clock
+        telemetry = self.settings.telemetry
         self.usage = UsageSink(kept.usage, telemetry.usage, clock)
         self.metrics = PrometheusRegistry()
         usage_desk = UsageDesk(kept.usage_queries, telemetry.usage, clock)
@@ -186,24 +211,7 @@ class Platform:
         self.keeper = Keeper(
             _Telemetry(records, self.content.vault), telemetry.content, clock, self.signals
         )
-        spec = some_spec(MODEL)
-        self.pipeline = Pipeline(
-            authenticator=self.authenticator,
-            policies=PolicyCopies(auth, sets_max=64, call_s=_CALL_S),
-            last_used=LastUsed(clock),
-            catalog=some_catalog(),
-            limiter=Unlimited(),
-            dispatcher=_EchoDispatcher(ModelReplica(spec, EchoEngine(spec))),
-            settings=settings.gateway,
-            clock=SystemClock(),
-            signals=NullSignals(),
-            contents=self.keeper,
-        )
-        self.published = Published(auth, self.authenticator, clock)
-        app = build_app(self.pipeline, self.published, records)
-        self.routes = app.routes
-        hot = Generation(self.pipeline, settings.http, settings.gateway, SystemClock())
-        self.app = Shield(Face(app, self.pipeline, hot), settings.http.body_bytes_max)
+        return records
 
     @classmethod
     @asynccontextmanager

@@ -63,24 +63,29 @@ class Draft:
     """What is gathered of one request. See `gateway.ports.Draft`.
 
     Attributes:
+        principal, id, operation, model, at: of the request, `at` in epoch seconds.
+        asked: as much of the body as is kept.
         held: how many bytes it takes of the keeper's room.
-        text: the answer, once it has ended.
+        outcome: how it ended.
     """
 
     __slots__ = (
-        "_answer_left", "_answer_size", "_keeper", "_pieces", "at", "call", "held", "model",
-        "outcome", "principal",
+        "_answer_left", "_answer_size", "_keeper", "_pieces", "asked", "at", "held", "id", "model",
+        "operation", "outcome", "principal",
     )  # fmt: skip
 
     def __init__(
-        self, keeper: Keeper, principal: Principal, call: Call, model: str, at: float, left: int
+        self, keeper: Keeper, principal: Principal, call: Call, model: str, at: float
     ) -> None:
+        settings = keeper.settings
         self._keeper: Keeper | None = keeper
         self._pieces: list[bytes] = []
-        self._answer_left = left
+        self._answer_left = settings.answer_bytes_max
         self._answer_size = 0
         self.principal = principal
-        self.call = call
+        self.id = str(call.request_id)
+        self.operation = call.operation.value
+        self.asked = Text(cut(call.body, settings.request_bytes_max), len(call.body))
         self.model = model
         self.at = at
         self.held = 0
@@ -111,8 +116,8 @@ class Draft:
             keeper.finish(self)
 
     @property
-    def text(self) -> Text:
-        """The answer, as much of it as is kept."""
+    def answered(self) -> Text:
+        """As much of the answer as is kept."""
         return Text(b"".join(self._pieces), self._answer_size)
 
 
@@ -120,6 +125,7 @@ class Keeper:
     """For one event loop; `gateway.ports.Contents`.
 
     Attributes:
+        settings: what bounds it.
         held: how many bytes are held.
     """
 
@@ -127,7 +133,7 @@ class Keeper:
         self, vault: VaultPort, settings: ContentSettings, clock: Clock, signals: Signals
     ) -> None:
         self._vault = vault
-        self._settings = settings
+        self.settings = settings
         self._clock = clock
         self._signals = signals
         self._waiting: deque[Draft] = deque()
@@ -138,15 +144,12 @@ class Keeper:
 
     def begin(self, principal: Principal, call: Call, model: str) -> Draft | None:
         """See `gateway.ports.Contents`."""
-        draft = Draft(
-            self, principal, call, model, self._clock.now(), self._settings.answer_bytes_max
-        )
-        size = min(len(call.body), self._settings.request_bytes_max)
-        return draft if self.hold(draft, size + _ENTRY_BYTES) else None
+        draft = Draft(self, principal, call, model, self._clock.now())
+        return draft if self.hold(draft, len(draft.asked.data) + _ENTRY_BYTES) else None
 
     def hold(self, draft: Draft, size: int) -> bool:
         """Make room for more of a draft; where there is none, all of it is given up."""
-        if self.held + size > self._settings.held_bytes_max:
+        if self.held + size > self.settings.held_bytes_max:
             self._release(draft, Fate.HELD_FULL)
             return False
         draft.held += size
@@ -165,17 +168,17 @@ class Keeper:
             if not self._waiting:
                 self._wake.clear()
                 await self._wake.wait()
-                await asyncio.sleep(self._settings.batch_s)  # for others to come along
+                await asyncio.sleep(self.settings.batch_s)  # for others to come along
             if await self.step():
                 pause_s = _FIRST_PAUSE_S
             else:
                 await asyncio.sleep(pause_s)
-                pause_s = min(2 * pause_s, self._settings.pause_s_max)
+                pause_s = min(2 * pause_s, self.settings.pause_s_max)
 
     async def close(self) -> None:
         """Hand over what waits, for a moment; to be called after `run` was cancelled."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._settings.close_s):
+            async with asyncio.timeout(self.settings.close_s):
                 while self._waiting and await self.step():
                     pass
         while self._waiting:
@@ -205,7 +208,7 @@ class Keeper:
         size = 0
         for draft in self._waiting:
             size += draft.held
-            if batch and (size > self._settings.batch_bytes or len(batch) == _BATCH_MAX):
+            if batch and (size > self.settings.batch_bytes or len(batch) == _BATCH_MAX):
                 break
             batch.append(draft)
         return batch
@@ -216,7 +219,7 @@ class Keeper:
         pairs = [
             (draft, session)
             for draft, session in zip(batch, sessions, strict=True)
-            if session is not None
+            if isinstance(session, _Session)
         ]
         # Off the loop: a megabyte takes milliseconds to compress.
         wires = await asyncio.to_thread(self._seal, pairs)
@@ -228,10 +231,10 @@ class Keeper:
             if fate is Fate.ERASED:
                 self._sessions.pop(_place(draft.principal), None)
         left = iter(told)
-        return [Fate.ERASED if session is None else next(left) for session in sessions]
+        return [one if isinstance(one, Fate) else next(left) for one in sessions]
 
-    async def _session(self, who: Principal) -> _Session | None:
-        """What to seal with; None where what this period keeps was erased."""
+    async def _session(self, who: Principal) -> _Session | Fate:
+        """What to seal with, or what becomes of contents for which there is nothing."""
         place, now = _place(who), self._clock.monotonic()
         held = self._sessions.get(place)
         if held is not None and now < held.until:
@@ -240,17 +243,17 @@ class Keeper:
             answer = await self._vault.call(DeskCall("content.session", who))
         except Conflict:
             self._sessions.pop(place, None)
-            return None
+            return Fate.ERASED
         except _LATER:
             raise
         except Refused as refused:
             _log.warning("content is not kept: %s", refused.message)
-            return None
+            return Fate.REFUSED
         told = msgspec.json.decode(answer.body, type=Told)
-        until = now + self._settings.session_s
+        until = now + self.settings.session_s
         session = self._sessions[place] = _Session(told.id, base64.b64decode(told.key), until)
         self._sessions.move_to_end(place)
-        while len(self._sessions) > self._settings.sessions_max:
+        while len(self._sessions) > self.settings.sessions_max:
             self._sessions.popitem(last=False)
         return session
 
@@ -258,31 +261,25 @@ class Keeper:
         return tuple(self._sealed(draft, session).to_wire() for draft, session in pairs)
 
     def _sealed(self, draft: Draft, session: _Session) -> Sealed:
-        who, body, answer = draft.principal, draft.call.body, draft.text
-        request = Text(cut(body, self._settings.request_bytes_max), len(body))
-        name = str(draft.call.request_id)
+        who, answered = draft.principal, draft.answered
         organization, project, period = _place(who)
+        key = entry_key(session.key, draft.id)
+        content = Content(draft.asked, answered)
         return Sealed(
             organization=organization,
             project=project,
-            request=name,
+            request=draft.id,
             at=draft.at,
             days=0 if who.keeping is None else who.keeping.days,
             model=draft.model,
-            operation=draft.call.operation.value,
+            operation=draft.operation,
             outcome=draft.outcome,
-            request_bytes=request.size,
-            answer_bytes=answer.size,
-            truncated=request.truncated or answer.truncated,
+            request_bytes=draft.asked.size,
+            answer_bytes=answered.size,
+            truncated=draft.asked.truncated or answered.truncated,
             period=period,
             session=session.id,
-            sealed=seal(
-                Content(request, answer),
-                entry_key(session.key, name),
-                organization,
-                project,
-                name,
-            ),
+            sealed=seal(content, key, organization, project, draft.id),
         )
 
     def _release(self, draft: Draft, fate: Fate) -> None:

@@ -49,7 +49,8 @@ SOME: dict[str, Any] = {
     "{rate_limit_id}": {"max_requests_per_1_minute": 7, "max_tokens_per_1_minute": None},
     "{user_id}": {"role": "viewer"},
 }
-RECORDS = (f"{ROOT}/audit_logs", f"{ROOT}/costs", f"{ROOT}/usage/")
+KEPT = f"{ROOT}/projects/{{project_id}}/content"
+RECORDS = (f"{ROOT}/audit_logs", f"{ROOT}/costs", f"{ROOT}/usage/", KEPT)
 ROUTES = [
     (method, path)
     for method, path in ROUTE_PERMISSIONS

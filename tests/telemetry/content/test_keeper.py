@@ -196,6 +196,7 @@ async def test_a_caller_who_is_refused_a_session_stops_nobody_else() -> None:
     keep(parts, "req_2", b"two")
     assert await parts.keeper.step()
     assert [kept.request for kept in held(parts).rows.values()] == ["req_2"]
+    assert fates(parts) == {"kept": 1, "refused": 1}
 
 
 async def test_batches_are_bounded_in_bytes() -> None:

@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 from fastapi import APIRouter, Response
 
-from helixflow.api.administration import Deleted, Listed
-from helixflow.api.content import KeptContent, OpenedContent
+from helixflow.api.administration import Deleted
+from helixflow.api.content import KeptContents, OpenedContent
 from helixflow.crypto.master_key import SealBroken
 from helixflow.errors import NotFound, Refusal
 from helixflow.gateway.http.openapi import CLOSED, refusals
@@ -43,7 +43,7 @@ def router(desk: Desk, records: Desk) -> APIRouter:
     """`/v1/organization/projects/{project_id}/content` and what lies below it."""
     routes = APIRouter(tags=["content"])
 
-    @routes.get(_ROOT, response_model=Listed[KeptContent], responses=_ASKED)
+    @routes.get(_ROOT, response_model=KeptContents, responses=_ASKED)
     async def list_content(
         project_id: PathId, visitor: Reading, after: After = None, limit: Limit = 20
     ) -> Response:
