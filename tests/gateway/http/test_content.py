@@ -178,6 +178,15 @@ async def test_only_a_permission_of_its_own_lets_somebody_read(platform: Platfor
     assert (await platform.ask("GET", where, tenant.project_key)).status == 403
 
 
+async def test_what_a_person_asks_with_a_token_is_kept_too(platform: Platform) -> None:
+    tenant = await platform.tenant("one")
+    await switch(platform, tenant, 7)
+    tenant.project_key = await platform.token(tenant, Role.DEVELOPER)
+    await say(platform, tenant)
+    await platform.keeper.step()
+    assert len(await kept(platform, tenant)) == 1
+
+
 async def test_days_are_bounded_and_wrong_changes_change_nothing(platform: Platform) -> None:
     tenant = await platform.tenant("one")
     where = f"/v1/organization/projects/{tenant.project}"
