@@ -136,7 +136,9 @@ def test_content_is_kept_when_a_project_wants_it_sealed_and_until_it_is_erased(
         client.chat.completions.create(model="echo-1", messages=asked, max_tokens=2)
 
     def kept() -> list[dict[str, Any]]:
-        data: list[dict[str, Any]] = admin.get(place).json()["data"]
+        answer = admin.get(place)
+        assert answer.status_code == 200, answer.text
+        data: list[dict[str, Any]] = answer.json()["data"]
         return data
 
     say("unkeptword")
