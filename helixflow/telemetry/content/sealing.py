@@ -10,7 +10,7 @@ Failure behavior: what was changed, moved, or sealed under another key raises `S
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -31,7 +31,7 @@ _decode = msgspec.msgpack.Decoder(tuple[int, bytes, int, bytes, int]).decode
 class Text:
     """The beginning of a text, and how many bytes the whole had."""
 
-    data: bytes
+    data: bytes = field(repr=False)
     size: int
 
     @property

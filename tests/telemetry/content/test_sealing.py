@@ -32,6 +32,11 @@ def test_what_is_no_text_is_cut_all_the_same(data: bytes, limit: int) -> None:
     assert min(limit, len(data)) - 3 <= len(kept) <= limit or kept == data
 
 
+def test_no_representation_shows_what_was_said() -> None:
+    said = Text(b"the word", 8)
+    assert "the word" not in repr(Content(said, said))
+
+
 @given(st.builds(Content, texts, texts))
 def test_what_was_sealed_opens_as_it_was(content: Content) -> None:
     sealed = seal(content, KEY, *PLACE)
