@@ -45,7 +45,7 @@ class Auth:
 
     async def __init__(self, tree: dict[str, Any]) -> None:  # type: ignore[misc]
         configure_logging(tree["telemetry"]["log_level"])
-        clock = SystemClock()
+        clock, telemetry = SystemClock(), TelemetrySettings(**tree["telemetry"])
         home, storage = Path(tree["home"]), StorageSettings(**tree["storage"])
         prepared = await prepare(storage, home, clock, os.environ)
         if prepared.minted:
@@ -60,11 +60,12 @@ class Auth:
             ring=prepared.ring,
             settings=IdentitySettings(**tree["identity"]),
             limits=LimitsSettings(**tree["limits"]),
+            content_days_max=telemetry.content.days_max,
             clock=clock,
             signals=self._recorder,
         )
         await self._office.start()
-        every_s = TelemetrySettings(**tree["telemetry"]).shipping.outbox_s
+        every_s = telemetry.shipping.outbox_s
         self._outbox = OutboxShipping(SqlOutbox(stores.database), self._recorder, home, every_s)
         loop = asyncio.get_running_loop()
         self._background = loop.create_task(self._office.run(), context=contextvars.Context())

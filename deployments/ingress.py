@@ -57,6 +57,7 @@ from helixflow.settings import (
     TelemetrySettings,
 )
 from helixflow.telemetry.authentication_failures import AuthenticationFailures
+from helixflow.telemetry.content.keeper import Keeper
 from helixflow.telemetry.logs import configure_logging
 
 _STOP_S = 2.0
@@ -89,6 +90,7 @@ class Ingress:
         catalog = Catalog(self._gateway.loading_retry_after_s)
         telemetry = TelemetrySettings(**tree["telemetry"])
         self._records = RayTelemetry(telemetry)
+        self._keeper = Keeper(self._records, telemetry.content, clock, signals)
         self._failures = AuthenticationFailures(signals, telemetry.shipping, clock)
         denials = Denials(signals, clock, self._failures)
         self._desk = SignIns(published, denials)
@@ -111,6 +113,7 @@ class Ingress:
             signals=signals,
             denials=denials,
             tracing=Tracing(telemetry.traces, clock),
+            contents=self._keeper,
             holder=holder,
         )
         self._clock = clock
@@ -126,6 +129,7 @@ class Ingress:
                 report_uses(last_used, office, identity),
                 self._ledger.run(),
                 self._failures.run(),
+                self._keeper.run(),
             )
         ]
 
@@ -157,6 +161,7 @@ class Ingress:
         for task in self._upkeep:
             task.cancel()
         await asyncio.wait(self._upkeep, timeout=_STOP_S)
+        await self._keeper.close()
         await self._ledger.close()
         self._failures.tell(everything=True)
         self._doors.close()

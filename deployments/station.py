@@ -12,9 +12,11 @@ from helixflow.crypto.key_source import load_master_key
 from helixflow.gateway.http.errors import STATUS
 from helixflow.settings import TelemetrySettings, TracesSettings
 from helixflow.storage.audit_stores import prepare_audit
+from helixflow.storage.contents import prepare_contents
 from helixflow.storage.database import Database
 from helixflow.storage.telemetry import prepare_telemetry
 from helixflow.telemetry.audit.build import build_audit
+from helixflow.telemetry.content.build import build_content
 from helixflow.telemetry.dead_letters import DeadLetters, letters_of
 from helixflow.telemetry.jsonl import JsonlSink
 from helixflow.telemetry.marks_file import MarksFile
@@ -63,7 +65,13 @@ async def _build(
     databases.append(logs.database)
     tally = own_tally()
     audit = build_audit(logs.audit, logs.persons, ring, settings.audit, clock, tally)
-    sinks: list[Sink] = [UsageSink(stores.usage, settings.usage, clock), audit.sink]
+    kept = await prepare_contents(logs.database, settings, home)
+    databases.append(kept.database)
+    content = await asyncio.to_thread(
+        build_content, kept.contents, kept.keys, ring, settings.content, audit.log,
+        home / "content", clock, tally,
+    )  # fmt: skip
+    sinks: list[Sink] = [UsageSink(stores.usage, settings.usage, clock), audit.sink, content.sink]
     if settings.jsonl.enabled:
         folder = home / settings.jsonl.folder
         sinks.append(await asyncio.to_thread(JsonlSink, folder, settings.jsonl, clock))
@@ -72,7 +80,8 @@ async def _build(
         sinks.append(await asyncio.to_thread(_traces, home, settings.traces, registry))
     usage = UsageDesk(stores.usage_queries, settings.usage, clock)
     operations = (
-        *usage.operations(), *audit.desk.operations(), *metrics_operations(registry),
+        *usage.operations(), *audit.desk.operations(), *content.desk.operations(),
+        *metrics_operations(registry),
     )  # fmt: skip
     letters = DeadLetters(letters_of(home), settings.hub.dead_letter_bytes_max)
     return Station(
@@ -83,6 +92,7 @@ async def _build(
         settings=settings.hub,
         clock=clock,
         last=databases,
+        vault=content.vault,
         tally=tally,
         past=PastUse(stores.usage_queries, settings.usage, clock),
     )

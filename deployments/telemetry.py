@@ -30,6 +30,7 @@ from deployments.telemetry_calls import require_ray
 from helixflow.clock import SystemClock
 from helixflow.inference.desk import DeskAnswerWire, DeskCallWire
 from helixflow.settings import TelemetrySettings
+from helixflow.telemetry.content.ports import KeepWire, KeptWire
 from helixflow.telemetry.logs import configure_logging
 from helixflow.telemetry.past_use import PastUseWire, UsesWire
 from helixflow.telemetry.station import Station
@@ -53,6 +54,10 @@ class Telemetry:
     async def ship(self, batch: BatchWire) -> AckWire:
         """See `HubPort.ship`."""
         return await (await self._open()).ship(batch)
+
+    async def keep(self, batch: KeepWire) -> KeptWire:
+        """See `content.ports.VaultPort.keep`."""
+        return await (await self._open()).keep(batch)
 
     async def ask(self, call: DeskCallWire) -> DeskAnswerWire:
         """The answer to a question, or the refusal in its place."""

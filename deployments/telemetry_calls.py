@@ -18,6 +18,7 @@ from deployments.names import NAMESPACE, TELEMETRY
 from helixflow.errors import Refusal, Unavailable
 from helixflow.inference.desk import DeskAnswer, DeskCall
 from helixflow.settings import TelemetrySettings
+from helixflow.telemetry.content.ports import KeepWire, KeptWire
 from helixflow.telemetry.past_use import Question, UsesWire
 from helixflow.telemetry.wire import AckWire, BatchWire
 
@@ -38,7 +39,8 @@ def require_ray() -> None:
 
 
 class RayTelemetry:
-    """`telemetry.ports.HubPort` and `gateway.ports.Desk` over the actor. For one event loop.
+    """`telemetry.ports.HubPort`, `content.ports.VaultPort` and `gateway.ports.Desk` over the actor.
+    For one event loop.
 
     Args:
         look: finds the actor; it blocks, and raises where there is none.
@@ -47,6 +49,7 @@ class RayTelemetry:
     def __init__(self, settings: TelemetrySettings, look: Callable[[], Any] = find) -> None:
         self._ship_s = settings.shipping.call_s
         self._ask_s = settings.hub.query_s + _SPARE_S
+        self._keep_s = settings.content.call_s
         self._look = look
         self._actor: Any = None
         self._looking: asyncio.Task[Any] | None = None
@@ -55,6 +58,11 @@ class RayTelemetry:
         """See `HubPort.ship`."""
         ack: AckWire = await self._call("ship", batch, self._ship_s)
         return ack
+
+    async def keep(self, batch: KeepWire) -> KeptWire:
+        """See `content.ports.VaultPort.keep`."""
+        fates: KeptWire = await self._call("keep", batch, self._keep_s)
+        return fates
 
     async def call(self, call: DeskCall) -> DeskAnswer:
         """What comes of a question. Raises the `Refused` that the desk answers with."""

@@ -19,6 +19,8 @@ class Metric(StrEnum):
     """
 
     AUDIT_SEALED_AT = "helixflow_audit_sealed_timestamp_seconds"
+    CONTENTS = "helixflow_contents_total"
+    CONTENT_STORED_BYTES = "helixflow_content_stored_bytes"
     COST_USD = "helixflow_cost_usd_total"
     DEAD_LETTERS = "helixflow_dead_letters_total"
     DISK_USAGE = "helixflow_disk_usage_ratio"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from helixflow.api.administration import Asked, EpochSeconds, Id, Name, RoleName, Words
 from helixflow.api.keys import IssuedKey
@@ -17,6 +17,23 @@ class ProjectRequest(Asked):
     name: Name = Field(examples=["Search team"])
 
 
+class ProjectUpdateRequest(Asked):
+    """What is to change of a project; what is left out stays as it is.
+
+    `content_retention_days` is how long the content of the project's requests (the body, and the
+    answer as it was sent) is kept, encrypted; null keeps none, and is how every project begins.
+    """
+
+    name: Name | None = Field(default=None, examples=["Search team"])
+    content_retention_days: int | None = Field(default=None, ge=1, examples=[30])
+
+    @model_validator(mode="after")
+    def _something(self) -> ProjectUpdateRequest:
+        if not self.model_fields_set:
+            raise ValueError("nothing is given that could change")
+        return self
+
+
 class Project(Wire):
     """A part of the organization; what infers belongs to one."""
 
@@ -26,6 +43,7 @@ class Project(Wire):
     created_at: int
     archived_at: int | None
     status: Literal["active", "archived"]
+    content_retention_days: int | None = None
 
 
 class MemberRequest(Asked):

@@ -29,11 +29,13 @@ app = typer.Typer(no_args_is_help=True, help="The schemas: forward, back, and ch
 
 
 class Which(StrEnum):
-    """The databases: who calls and what they may do; what happened; keys of the audit's persons."""
+    """The databases: who calls and what they may do; what happened; keys that can be erased; content
+    that projects keep."""
 
     IDENTITY = "identity"
     TELEMETRY = "telemetry"
     PERSONS = "persons"
+    CONTENT = "content"
 
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="The configuration file.")]
@@ -161,6 +163,7 @@ def _on(
 def _storage(which: Which, settings: Settings) -> StorageSettings:
     """Where a database is."""
     from helixflow.storage.audit_stores import persons_storage
+    from helixflow.storage.contents import content_storage
 
     match which:
         case Which.IDENTITY:
@@ -169,6 +172,8 @@ def _storage(which: Which, settings: Settings) -> StorageSettings:
             return settings.telemetry.storage
         case Which.PERSONS:
             return persons_storage(settings.telemetry)
+        case Which.CONTENT:
+            return content_storage(settings.telemetry)
 
 
 def _chosen(database: Which | None) -> list[Which]:

@@ -28,7 +28,7 @@ from helixflow.errors import (
 )
 from helixflow.gateway.body import check_bounds, parse
 from helixflow.gateway.denials import Denials
-from helixflow.gateway.ports import Authenticator, Dispatcher, Policies
+from helixflow.gateway.ports import Authenticator, Contents, Dispatcher, Policies
 from helixflow.gateway.story import Story
 from helixflow.gateway.tracing import Tracing
 from helixflow.identity.cedar import Circumstances, CompiledPolicies, Target
@@ -88,6 +88,7 @@ class Pipeline:
         signals: Signals,
         denials: Denials | None = None,
         tracing: Tracing | None = None,
+        contents: Contents | None = None,
         holder: str = "",
     ) -> None:
         self.authenticator = authenticator
@@ -101,6 +102,7 @@ class Pipeline:
         self.signals = signals
         self.denials = denials or Denials(signals, clock)
         self.tracing = tracing or Tracing(TracesSettings(), clock)
+        self.contents = contents
         self.holder = holder
         self.ongoing = 0
 
@@ -249,7 +251,9 @@ class Exchange:
         self._call = call
         self._frames: AsyncGenerator[Frame, None] | None = None
         self._reservation: Reservation | None = None
-        self._story = Story(call, pipeline.signals, pipeline.clock, pipeline.tracing)
+        self._story = Story(
+            call, pipeline.signals, pipeline.clock, pipeline.tracing, pipeline.contents
+        )
         remaining = call.deadline.remaining_s(self._story.started)
         first_token_s = self._first_token_s
         self._first_is_due = first_token_s < remaining
@@ -354,7 +358,8 @@ class Exchange:
                 stream=body.stream,
                 estimated_tokens=reservation.tokens,
                 service_class=service_class,
-            )
+            ),
+            principal,
         )
         request = EngineRequest(
             call.request_id,
@@ -421,6 +426,8 @@ class Exchange:
             self._finish_reason = side.finish_reason
             if side.refused is not None:
                 raise side.refused
+        if self._story.draft is not None:
+            self._story.draft.add(frame.data)
         return frame.data
 
     async def _finish(self, error: BaseException | None) -> BaseException | None:

@@ -9,7 +9,7 @@ from helixflow.identity.cedar import CompiledPolicies
 from helixflow.inference.desk import DeskAnswer, DeskCall
 from helixflow.inference.frame import Frame
 from helixflow.inference.principal import Principal
-from helixflow.inference.request import EngineRequest
+from helixflow.inference.request import Call, EngineRequest
 from helixflow.routing.registry import Snapshot
 
 
@@ -77,6 +77,29 @@ class Dispatcher(Protocol):
 
     def stream(self, request: EngineRequest) -> AsyncGenerator[Frame, None]:
         """The answer's frames; the last one has a sidecar."""
+        ...
+
+
+class Draft(Protocol):
+    """The content of one request while it is answered. Never waits and never raises."""
+
+    def add(self, data: bytes) -> None:
+        """A part of the answer, as it is sent."""
+        ...
+
+    def end(self, outcome: str) -> None:
+        """The exchange is over; `outcome` is the metric's word for how."""
+        ...
+
+
+class Contents(Protocol):
+    """Where the content of requests is kept, of projects that want it. Never waits, never raises.
+
+    `telemetry.content.keeper.Keeper` implements it.
+    """
+
+    def begin(self, principal: Principal, call: Call, model: str) -> Draft | None:
+        """A request was admitted; None where there is no room for its content."""
         ...
 
 

@@ -11,9 +11,11 @@ from __future__ import annotations
 import logging
 
 from helixflow.clock import Clock
+from helixflow.gateway.ports import Contents, Draft
 from helixflow.gateway.tracing import Tracing
 from helixflow.inference.facts import OK, Admitted, Ended
 from helixflow.inference.price import NanoPrice
+from helixflow.inference.principal import Principal
 from helixflow.inference.quota import NANO_USD
 from helixflow.inference.request import Call
 from helixflow.inference.usage import Usage
@@ -41,15 +43,25 @@ class Story:
 
     Attributes:
         first_token_s: from the exchange's start to its first bytes; None before them.
+        draft: what takes the answer's bytes where the caller's project keeps content, else None.
     """
 
     __slots__ = (
-        "_admitted", "_call", "_clock", "_last", "_signals", "_stages", "_started", "_tracing",
-        "_whole_s", "first_token_s",
+        "_admitted", "_call", "_clock", "_contents", "_last", "_signals", "_stages", "_started",
+        "_tracing", "_whole_s", "draft", "first_token_s",
     )  # fmt: skip
 
-    def __init__(self, call: Call, signals: Signals, clock: Clock, tracing: Tracing) -> None:
+    def __init__(
+        self,
+        call: Call,
+        signals: Signals,
+        clock: Clock,
+        tracing: Tracing,
+        contents: Contents | None = None,
+    ) -> None:
         self._call = call
+        self._contents = contents
+        self.draft: Draft | None = None
         self._tracing = tracing
         self._signals = signals
         self._clock = clock
@@ -70,9 +82,11 @@ class Story:
         self._stages[stage] = now - self._last
         self._last = now
 
-    def admit(self, admitted: Admitted) -> None:
+    def admit(self, admitted: Admitted, principal: Principal) -> None:
         """The request is let through."""
         self._admitted = admitted
+        if principal.keeping is not None and self._contents is not None:
+            self.draft = self._contents.begin(principal, self._call, admitted.model)
         self._record(EventKind.REQUEST_ADMITTED, admitted.facts())
 
     def begin_answer(self) -> None:
@@ -103,6 +117,8 @@ class Story:
         `model` is empty where none was found.
         """
         signals, admitted = self._signals, self._admitted
+        if self.draft is not None:
+            self.draft.end(outcome)
         self.mark("settle")
         seconds = self._last - self._started
         region = admitted.region if admitted is not None else ""

@@ -86,6 +86,7 @@ class Desk:
         signing: the keys that sign access tokens.
         settings: of access tokens.
         tiers: of limits.
+        content_days_max: how long a project may keep content at most; 0 lets none keep any.
     """
 
     def __init__(
@@ -99,12 +100,14 @@ class Desk:
         tiers: Tiers,
         signing: SigningKeys,
         passwords: Passwords,
+        content_days_max: int = 0,
     ) -> None:
         self._store = store
         self._ring = ring
         self._settings = settings
         self._clock = clock
         self._tiers = tiers
+        self._content_days_max = content_days_max
         self._passwords = passwords
         self._once = Once(store, ring, clock)
         self._request_key = ring.derive(_REQUEST_PURPOSE)
@@ -176,7 +179,9 @@ class Desk:
         )
 
     def _services(self, store: Store) -> Services:
-        return Services(store, self._ring, self._settings, self._clock, self._tiers)
+        return Services(
+            store, self._ring, self._settings, self._clock, self._tiers, self._content_days_max
+        )
 
 
 def _circumstances(call: DeskCall) -> dict[str, str]:

@@ -62,14 +62,20 @@ class Services:
     """The services, over one store or within one unit of work."""
 
     def __init__(
-        self, store: Store, ring: KeyRing, settings: TokenSettings, clock: Clock, tiers: Tiers
+        self,
+        store: Store,
+        ring: KeyRing,
+        settings: TokenSettings,
+        clock: Clock,
+        tiers: Tiers,
+        content_days_max: int = 0,
     ) -> None:
         self.store = store
         self.clock = clock
         self.organizations = Organizations(store, tiers, clock)
         self.limits = Limits(store, tiers, clock)
         self.rates = ProjectRates(store, self.limits)
-        self.projects = Projects(store, clock)
+        self.projects = Projects(store, clock, content_days_max)
         self.keys = ApiKeys(store, ring.derive(PEPPER_PURPOSE), clock)
         self.accounts = ServiceAccounts(store, self.keys, clock)
         self.users = Users(store, clock)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from helixflow.errors import NotFound
 from helixflow.identity import inputs
 from helixflow.identity.desk_operation import (
@@ -33,7 +35,8 @@ class NewProject(Arguments, frozen=True, kw_only=True):
 
 
 class ProjectUpdate(InProject, frozen=True, kw_only=True):
-    name: str
+    name: str | None = None
+    content_retention_days: int | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class Member(InProject, frozen=True, kw_only=True):
@@ -53,6 +56,7 @@ def project_json(project: Project) -> Json:
         "created_at": seconds(project.created_at),
         "archived_at": seconds(project.archived_at),
         "status": "active" if project.archived_at is None else "archived",
+        "content_retention_days": project.content_days,
     }
 
 
@@ -83,10 +87,26 @@ async def _read(visit: Visit, asked: InProject) -> Shown:
 
 
 async def _update(visit: Visit, asked: ProjectUpdate) -> Shown:
-    project = await visit.services.projects.rename(
-        visit.actor, asked.project_id, asked.name, visit.if_match
+    days = asked.content_retention_days
+    project = await visit.services.projects.update(
+        visit.actor,
+        asked.project_id,
+        visit.if_match,
+        name=asked.name,
+        content_days=None if days is msgspec.UNSET else "none" if days is None else days,
     )
     return shown(project_json(project), project)
+
+
+async def _erase_content(visit: Visit, asked: InProject) -> Shown:
+    await visit.services.projects.erase_content(visit.actor, asked.project_id)
+    return deleted("organization.project.content", asked.project_id)
+
+
+async def _granted(visit: Visit, asked: InProject) -> Shown:
+    """Whoever comes this far may read, or delete: Telemetry has the content and knows no roles."""
+    await visit.services.projects.get(visit.actor, asked.project_id)
+    return Shown({})
 
 
 async def _archive(visit: Visit, asked: InProject) -> Shown:
@@ -143,6 +163,9 @@ OPERATIONS = (
     _operation("project.read", Permission.PROJECT_READ, InProject, _read),
     _operation("project.update", Permission.PROJECT_UPDATE, ProjectUpdate, _update),
     _operation("project.archive", Permission.PROJECT_DELETE, InProject, _archive),
+    Operation("content.delete", Permission.CONTENT_DELETE, InProject, _granted),
+    _operation("content.erase", Permission.CONTENT_DELETE, InProject, _erase_content),
+    Operation("content.read", Permission.CONTENT_READ, InProject, _granted),
     _operation("project_user.list", Permission.MEMBER_READ, ProjectPaging, _list_members),
     _operation("project_user.create", Permission.MEMBER_CREATE, MemberRole, _add_member),
     _operation("project_user.read", Permission.MEMBER_READ, Member, _read_member),

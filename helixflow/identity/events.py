@@ -14,6 +14,7 @@ from helixflow.inference.principal import Principal
 class EventName(StrEnum):
     """Every kind of admin event, `resource:action`, in alphabetical order."""
 
+    CONTENT_ERASE = "content:erase"
     INSTALLATION_CREATE = "installation:create"
     KEY_CREATE = "key:create"
     KEY_REVOKE = "key:revoke"

@@ -36,12 +36,14 @@ from helixflow.identity.permissions import Role
 from helixflow.identity.policies import Policies
 from helixflow.identity.policy_texts import PolicyTexts
 from helixflow.identity.ports import Installation, KeyStore, PolicySet, Store, Unit, Verdict
+from helixflow.identity.projects import keeping_of, kept
 from helixflow.identity.quotas import Tiers
 from helixflow.identity.revisions import Announcing, Revisions
 from helixflow.identity.signing_keys import SigningKeys
 from helixflow.identity.token_authority import TokenAuthority
 from helixflow.identity.tokens import Tokens
 from helixflow.ids import KeyId, OrganizationId, ProjectId
+from helixflow.inference.principal import Keeping, Principal
 from helixflow.settings import IdentitySettings, IssuerSettings, LimitsSettings
 from helixflow.signals import Metric, NullSignals, Signals
 
@@ -65,6 +67,7 @@ class Office:
     Args:
         store, keys, purge: the repositories of one database.
         limits: the tiers that organizations may have; without it nobody has limits by default.
+        content_days_max: how long a project may keep content at most; 0 lets none keep any.
         signals: where it is told since when the signing key signs.
         passwords: argon2 with other costs, for tests.
         fetch: how an outside issuer's keys are read.
@@ -84,6 +87,7 @@ class Office:
         settings: IdentitySettings,
         clock: Clock,
         limits: LimitsSettings | None = None,
+        content_days_max: int = 0,
         signals: Signals | None = None,
         passwords: Passwords | None = None,
         fetch: Fetch = fetch,
@@ -91,6 +95,7 @@ class Office:
         self._keys = keys
         self._purge = purge
         self._settings = settings
+        self._content_days_max = content_days_max
         self._clock = clock
         self._fetch = fetch
         self._signals: Signals = signals or NullSignals()
@@ -115,6 +120,7 @@ class Office:
             tiers=tiers,
             signing=self._signing,
             passwords=passwords or Passwords(),
+            content_days_max=content_days_max,
         )
 
     async def start(self) -> None:
@@ -134,7 +140,7 @@ class Office:
         """See `Authority.verify`."""
         wanted = mac(self._pepper, digest)
         found = await self._keys.find(wanted)
-        verdict = judge(found, wanted, self._clock.now())
+        verdict = self._keeping(judge(found, wanted, self._clock.now()), found.keeping)
         if found.policies:
             verdict = await self._under_policies(verdict)
         return await self._under_limits(verdict, own=found.limits)
@@ -142,6 +148,7 @@ class Office:
     async def verify_token(self, token: str) -> Verdict:
         """The verdict about an access token, ours or an outside issuer's. Raises `Unavailable`."""
         verdict = await self._under_policies(await self._tokens.verify(token))
+        verdict = self._keeping(verdict, await self._wanted(verdict.principal))
         return await self._under_limits(verdict, own=True)
 
     async def revision(self) -> int:
@@ -225,6 +232,21 @@ class Office:
         if who is None:
             return verdict
         return replace(verdict, principal=await self._limits.of(who, verdict.revision, own=own))
+
+    async def _wanted(self, who: Principal | None) -> Keeping | None:
+        """Whether a caller's project wants content to be kept."""
+        if who is None or not who.project:
+            return None
+        organization, name = who.organization, who.project
+        project = await self.store.read(lambda unit: unit.projects.get(organization, name))
+        return None if project is None else keeping_of(project)
+
+    def _keeping(self, verdict: Verdict, wanted: Keeping | None) -> Verdict:
+        """The verdict with whether its caller's project keeps content."""
+        if verdict.principal is None or wanted is None:
+            return verdict
+        keeping = kept(wanted, self._content_days_max)
+        return replace(verdict, principal=replace(verdict.principal, keeping=keeping))
 
     def _all_tokens(self, issuers: list[OutsideIssuer] | tuple[()]) -> Tokens:
         settings = self._settings.tokens

@@ -22,6 +22,8 @@ class Permission(StrEnum):
 
     AUDIT_ERASE = "audit:erase"
     AUDIT_READ = "audit:read"
+    CONTENT_DELETE = "content:delete"
+    CONTENT_READ = "content:read"
     KEY_CREATE = "key:create"
     KEY_READ = "key:read"
     KEY_REVOKE = "key:revoke"
@@ -84,10 +86,15 @@ _READING: Permissions = frozenset(
     name
     for name in Permission
     if name.endswith((":list", ":read"))
-    and name not in (Permission.AUDIT_READ, Permission.METRICS_READ)
+    and name not in (Permission.AUDIT_READ, Permission.CONTENT_READ, Permission.METRICS_READ)
 )
 _OWNERS_ALONE: Permissions = frozenset(
-    {Permission.AUDIT_ERASE, Permission.ORGANIZATION_UPDATE, Permission.SIGNING_KEY_ROTATE}
+    {
+        Permission.AUDIT_ERASE,
+        Permission.CONTENT_READ,
+        Permission.ORGANIZATION_UPDATE,
+        Permission.SIGNING_KEY_ROTATE,
+    }
 )
 
 ROLE_PERMISSIONS: MappingProxyType[Role, Permissions] = MappingProxyType(

@@ -24,7 +24,7 @@ from helixflow.identity.records import (
     User,
 )
 from helixflow.ids import KeyId, OrganizationId, ProjectId, ServiceAccountId
-from helixflow.inference.principal import Principal, PrincipalWire
+from helixflow.inference.principal import Keeping, Principal, PrincipalWire
 
 VerdictWire: TypeAlias = tuple[
     int, PrincipalWire | None, RefusalWire | None, int, float | None, tuple[str, ...] | None
@@ -168,6 +168,7 @@ class Found:
         disabled: whether the key's organization, project or service account is switched off.
         policies: whether the key's organization has policies that are in force.
         limits: whether the key's organization has a tier, a share or limits of its own.
+        keeping: whether the key's project keeps the content of requests.
     """
 
     key: StoredKey | None
@@ -175,6 +176,7 @@ class Found:
     disabled: bool = False
     policies: bool = False
     limits: bool = False
+    keeping: Keeping | None = None
 
 
 class Touch(Protocol):

@@ -36,13 +36,20 @@ class Organization:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A part of a tenant; what infers belongs to one."""
+    """A part of a tenant; what infers belongs to one.
+
+    Attributes:
+        content_days: how long the content of its requests is kept; None keeps none.
+        content_period: how often keeping was begun or begun anew; None before the first time.
+    """
 
     id: ProjectId
     organization: OrganizationId
     name: str
     created_at: float
     archived_at: float | None = None
+    content_days: int | None = None
+    content_period: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,10 +22,25 @@ PrincipalWire: TypeAlias = tuple[
     str,
     tuple[QuotaWire, ...],
     ShareWire,
+    tuple[int, int] | None,
 ]
 
-_VERSION = 2
+_VERSION = 3
 _KEPT_MAX = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """That a project keeps the content of its requests.
+
+    Attributes:
+        days: how long each is kept, at least 1.
+        period: counts how often keeping was begun in this project: what a period kept has a key of
+            its own, and is erased with it.
+    """
+
+    days: int
+    period: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +60,7 @@ class Principal:
             here; empty for a key that belongs to nobody.
         quotas: the limits that hold for it.
         share: its organization's share of a contended model.
+        keeping: whether its project keeps the content of requests; None means that nothing is kept.
     """
 
     organization: OrganizationId
@@ -58,6 +74,7 @@ class Principal:
     subject: str = ""
     quotas: tuple[Quota, ...] = ()
     share: Share = field(default_factory=Share)
+    keeping: Keeping | None = None
 
     def may_see(self, model: str) -> bool:
         """Whether a model of that name exists for this caller."""
@@ -70,13 +87,14 @@ class Principal:
             _VERSION, self.organization, self.project, self.key, self.name, permissions, models,
             self.policies, claims, self.subject,
             tuple(quota.to_wire() for quota in self.quotas), self.share.to_wire(),
+            None if self.keeping is None else (self.keeping.days, self.keeping.period),
         )  # fmt: skip
 
     @staticmethod
     def from_wire(wire: PrincipalWire) -> Principal:
         (
             _, organization, project, key, name, permissions, models, policies, claims, subject,
-            quotas, share,
+            quotas, share, keeping,
         ) = wire  # fmt: skip
         return Principal(
             OrganizationId(organization),
@@ -90,6 +108,7 @@ class Principal:
             subject,
             _quotas(quotas),
             _share(share),
+            None if keeping is None else Keeping(*keeping),
         )
 
 

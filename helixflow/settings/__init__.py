@@ -37,6 +37,7 @@ from helixflow.settings.models import (
 from helixflow.settings.storage import StorageSettings
 from helixflow.settings.telemetry import (
     AuditSettings,
+    ContentSettings,
     HubSettings,
     JournalSettings,
     JsonlSettings,
@@ -50,6 +51,7 @@ from helixflow.tiers import TierSettings
 
 __all__ = [
     "AuditSettings",
+    "ContentSettings",
     "Branch",
     "EchoSettings",
     "EngineSettings",

@@ -107,6 +107,34 @@ class UsageSettings(Branch):
     results_max: int = Field(default=10_000, ge=1)
 
 
+class ContentSettings(Branch):
+    """What projects may keep of the content of their requests; none does unless it is told to.
+
+    `days_max` bounds the days that a project may keep content; 0 lets none keep any. `url` is the
+    database of the sealed contents; left empty, it is a file beside telemetry's SQLite file, or a
+    table in telemetry's PostgreSQL. Of a request's body and of its answer the first
+    `request_bytes_max` and `answer_bytes_max` are kept. An Ingress holds at most `held_bytes_max`
+    of what is running or waits, and the store at most `stored_bytes_max` (sealed); what is more is
+    dropped and counted.
+    """
+
+    days_max: int = Field(default=90, ge=0, le=3650)
+    url: str = ""
+    request_bytes_max: int = Field(default=256 * 1024, ge=1)
+    answer_bytes_max: int = Field(default=256 * 1024, ge=1)
+    held_bytes_max: int = Field(default=64 * 1024 * 1024, ge=1024)
+    stored_bytes_max: int = Field(default=4 * 1024 * 1024 * 1024, ge=1024)
+    batch_bytes: int = Field(default=1024 * 1024, ge=1024)
+    batch_s: float = Field(default=0.5, gt=0)
+    call_s: float = Field(default=10.0, gt=0)
+    pause_s_max: float = Field(default=5.0, gt=0)
+    session_s: float = Field(default=600.0, gt=0)
+    sessions_max: int = Field(default=1024, ge=1)
+    close_s: float = Field(default=3.0, gt=0)
+    sweep_s: float = Field(default=60.0, gt=0)
+    rows_max: int = Field(default=500, ge=1)
+
+
 class TracesSettings(Branch):
     """Traces, exported by OTLP; without an endpoint there are none.
 
@@ -157,4 +185,5 @@ class TelemetrySettings(Branch):
     shipping: ShippingSettings = ShippingSettings()
     hub: HubSettings = HubSettings()
     jsonl: JsonlSettings = JsonlSettings()
+    content: ContentSettings = ContentSettings()
     traces: TracesSettings = TracesSettings()

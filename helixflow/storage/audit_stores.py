@@ -44,12 +44,15 @@ async def prepare_audit(
 
 def persons_storage(settings: TelemetrySettings) -> StorageSettings:
     """Where the persons' keys are."""
-    storage, url = settings.storage, settings.audit.persons_url
-    if not url:
-        beside = make_url(storage.url)
-        if beside.get_backend_name() == "sqlite" and beside.database:
-            file = Path(beside.database)
-            name = str(file.with_name(f"{file.stem}-persons{file.suffix}"))
-            beside = beside.set(database=name)
-        url = beside.render_as_string(hide_password=False)
-    return StorageSettings(url=url, call_s=storage.call_s)
+    url = settings.audit.persons_url or beside(settings.storage.url, "persons")
+    return StorageSettings(url=url, call_s=settings.storage.call_s)
+
+
+def beside(url: str, name: str) -> str:
+    """The URL of an SQLite file that lies beside another one (`telemetry-<name>.db`); in PostgreSQL
+    the same database holds both."""
+    found = make_url(url)
+    if found.get_backend_name() == "sqlite" and found.database:
+        file = Path(found.database)
+        found = found.set(database=str(file.with_name(f"{file.stem}-{name}{file.suffix}")))
+    return found.render_as_string(hide_password=False)

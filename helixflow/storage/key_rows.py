@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Select, bindparam, exists, or_, select
 
 from helixflow.identity.ports import Found, StoredKey
+from helixflow.inference.principal import Keeping
 from helixflow.storage.records import Mapping
 from helixflow.storage.revision import revision_of
 from helixflow.storage.tables import (
@@ -45,6 +46,8 @@ def _find(which: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
                 select(quotas.c.id).where(quotas.c.organization_id == api_keys.c.organization_id)
             ),
         ).label("has_limits"),
+        projects.c.content_days,
+        projects.c.content_period,
     ).select_from(
         identity_revision.outerjoin(api_keys, which)
         .outerjoin(organizations, organizations.c.id == api_keys.c.organization_id)
@@ -70,4 +73,5 @@ def found(row: Row[*tuple[Any, ...]] | None) -> Found:
         bool(row.disabled),
         bool(row.has_policies),
         bool(row.has_limits),
+        None if row.content_days is None else Keeping(row.content_days, row.content_period),
     )

@@ -1,8 +1,18 @@
-"""The persons' keys of the audit log: a table of its own, that belongs into no backup."""
+"""Keys that can be erased: the audit log's persons' and the kept contents'. They belong into no backup."""
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Double, Index, LargeBinary, MetaData, String, Table, UniqueConstraint
+from sqlalchemy import (
+    Column,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+)
 
 metadata = MetaData(
     naming_convention={
@@ -22,3 +32,13 @@ audit_persons = Table(
     UniqueConstraint("person"),
     Index(None, "used_at"),
 )
+
+content_keys = Table(
+    "content_keys",
+    metadata,
+    Column("tag", LargeBinary(32), primary_key=True),
+    Column("period", Integer, primary_key=True, autoincrement=False),
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+"""The data key of each period in which a project kept content, by a keyed hash of the project."""

@@ -1,4 +1,4 @@
-"""The schemas that a database may have: the identity store's, telemetry's, the persons' keys.
+"""The schemas that a database may have: identity's, telemetry's, that of keys, that of content.
 
 Each has tables of its own, migrations of its own and a version table of its own, so that all may
 live in one PostgreSQL database. Alembic's scripts (`migrations/env.py`) are shared.
@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import MetaData
 
 from helixflow.errors import Refusal
-from helixflow.storage import audit_tables, person_tables, tables
+from helixflow.storage import audit_tables, content_tables, person_tables, tables
 
 _HERE = Path(__file__).parent
 
@@ -74,4 +74,13 @@ PERSONS = Schema(
     away=Refusal.TELEMETRY_UNAVAILABLE,
     message="The store of the audit log's keys is not available right now.",
 )
-SCHEMAS = {schema.name: schema for schema in (IDENTITY, TELEMETRY, PERSONS)}
+CONTENT = Schema(
+    name="content",
+    setting="telemetry.content.url",
+    metadata=content_tables.metadata,
+    versions=_HERE / "content_migrations" / "versions",
+    version_table="content_version",
+    away=Refusal.TELEMETRY_UNAVAILABLE,
+    message="The store of kept content is not available right now.",
+)
+SCHEMAS = {schema.name: schema for schema in (IDENTITY, TELEMETRY, PERSONS, CONTENT)}

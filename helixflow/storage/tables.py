@@ -99,6 +99,12 @@ projects = Table(
     _name(),
     _at("created_at", nullable=False),
     _at("archived_at"),
+    Column("content_days", Integer),
+    Column("content_period", Integer),
+    CheckConstraint("content_days > 0", name="content_days_positive"),
+    CheckConstraint(
+        "content_days IS NULL OR content_period IS NOT NULL", name="kept_content_has_a_period"
+    ),
     UniqueConstraint("organization_id", "id"),
     Index(None, "organization_id", "created_at", "id"),
 )

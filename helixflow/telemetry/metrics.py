@@ -98,6 +98,10 @@ METRICS: Mapping[Metric, MetricInfo] = MappingProxyType(
         Metric.AUDIT_SEALED_AT: _max(
             "When all chains of the audit log were sealed last, in epoch seconds."
         ),
+        Metric.CONTENTS: _counter(
+            "Contents of requests that projects wanted to keep, by what became of them.", "outcome"
+        ),
+        Metric.CONTENT_STORED_BYTES: _max("Sealed content that is stored, in bytes."),
         Metric.COST_USD: _counter(
             "What answered requests cost at the price of their admission, in US dollars.",
             "model", "region",

@@ -11,8 +11,11 @@ import logging
 from collections.abc import Sequence
 
 from helixflow.clock import Clock
+from helixflow.errors import Refusal, Unavailable
 from helixflow.inference.desk import DeskAnswerWire, DeskCallWire
 from helixflow.settings import HubSettings
+from helixflow.telemetry.content.ports import KeepWire, KeptWire
+from helixflow.telemetry.content.vault import Vault
 from helixflow.telemetry.dead_letters import DeadLetters
 from helixflow.telemetry.desk import Desk, Operation
 from helixflow.telemetry.hub import Hub
@@ -43,6 +46,7 @@ class Station:
         operations: what the desk answers.
         letters: where events go that a sink will never take.
         last: what is to be closed after all sinks.
+        vault: where kept content goes; without it none is taken.
         tally: what the hub and its sinks count themselves.
         past: what was used of late; None where nobody can tell.
         sleep: how pauses are waited for.
@@ -61,6 +65,7 @@ class Station:
         settings: HubSettings,
         clock: Clock,
         last: Sequence[Closing] = (),
+        vault: Vault | None = None,
         tally: Tally | None = None,
         past: PastUse | None = None,
         sleep: Sleep = asyncio.sleep,
@@ -73,7 +78,8 @@ class Station:
         self._desk = Desk(operations, settings)
         self._past = past
         redelivery = Redelivery(lanes, letters, settings, clock, sleep)
-        self._parts: list[object] = [*sinks, metrics, redelivery, *last]
+        self._vault = vault
+        self._parts: list[object] = [*sinks, metrics, redelivery, vault, *last]
         self.closed = False
         self._work: asyncio.Task[None] | None = None
         self._duties: list[asyncio.Task[None]] = []
@@ -93,6 +99,14 @@ class Station:
     async def ship(self, batch: BatchWire) -> AckWire:
         """See `HubPort.ship`."""
         return await self._hub.ship(batch)
+
+    async def keep(self, batch: KeepWire) -> KeptWire:
+        """See `content.ports.VaultPort.keep`."""
+        if self._vault is None or self.closed:
+            raise Unavailable(
+                Refusal.TELEMETRY_UNAVAILABLE, "No content is taken.", retry_after_s=1.0
+            )
+        return await self._vault.keep(batch)
 
     async def ask(self, call: DeskCallWire) -> DeskAnswerWire:
         """The answer to a question, or the refusal in its place."""

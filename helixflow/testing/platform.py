@@ -60,10 +60,16 @@ from helixflow.limits.ports import Unlimited
 from helixflow.settings import Settings
 from helixflow.signals import NullSignals
 from helixflow.storage.audit_stores import AuditStores, prepare_audit
+from helixflow.storage.contents import ContentStores, prepare_contents
 from helixflow.storage.prepare import Prepared, prepare
 from helixflow.storage.telemetry import TelemetryStores, prepare_telemetry
 from helixflow.telemetry.audit.build import build_audit
+from helixflow.telemetry.content.build import build_content
+from helixflow.telemetry.content.keeper import Keeper
+from helixflow.telemetry.content.ports import KeepWire, KeptWire
+from helixflow.telemetry.content.vault import Vault
 from helixflow.telemetry.desk import Desk as RecordsDesk
+from helixflow.telemetry.outbox_shipping import administration
 from helixflow.telemetry.prometheus import PrometheusRegistry, metrics_operations
 from helixflow.telemetry.station import own_tally
 from helixflow.telemetry.usage_desk import UsageDesk
@@ -72,6 +78,7 @@ from helixflow.testing.clock import ManualClock
 from helixflow.testing.desk import WiredDesk
 from helixflow.testing.gateway import some_catalog, some_spec
 from helixflow.testing.http import HttpAnswer, ask
+from helixflow.testing.signals import RecordingSignals
 
 T = TypeVar("T")
 
@@ -79,6 +86,8 @@ MODEL = "echo-1"
 PASSWORD = "correct horse battery staple"  # noqa: S105 (of people that exist in a test alone)
 _CALL_S = 10.0
 _PATIENT_S = 30.0
+_HEAD = 256
+_AUTH = "auth-1"
 _PUBLISHED = ("/.well-known/jwks.json", "/.well-known/openid-configuration")
 _CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
@@ -115,7 +124,9 @@ class Tenant:
 class Platform:
     """See the module. Services (`projects`, `keys`, ...) make what a test needs without HTTP.
 
-    `usage` and `audit.sink` take events, `metrics` deltas, as Telemetry does.
+    `usage` and `audit.sink` take events, `metrics` deltas, as Telemetry does. What a project keeps of
+    the content of requests waits in `keeper` until `keeper.step()`; `signals` counts what became of
+    it.
     """
 
     def __init__(
@@ -123,6 +134,8 @@ class Platform:
         prepared: Prepared,
         kept: TelemetryStores,
         audited: AuditStores,
+        contents: ContentStores,
+        home: Path,
         clock: ManualClock,
         settings: Settings,
     ) -> None:
@@ -133,10 +146,11 @@ class Platform:
         identity, stores, ring = settings.identity, prepared.stores, prepared.ring
         self.office = Office(
             store=stores.units, keys=stores.keys, purge=stores.purge, ring=ring, settings=identity,
-            limits=settings.limits, clock=clock, passwords=self.passwords,
+            limits=settings.limits, content_days_max=settings.telemetry.content.days_max,
+            clock=clock, passwords=self.passwords,
         )  # fmt: skip
         store, pepper = self.office.store, ring.derive(PEPPER_PURPOSE)
-        self.projects = Projects(store, clock)
+        self.projects = Projects(store, clock, settings.telemetry.content.days_max)
         self.keys = ApiKeys(store, pepper, clock)
         self.accounts = ServiceAccounts(store, self.keys, clock)
         self.users = Users(store, clock)
@@ -152,6 +166,7 @@ class Platform:
         self.authenticator = Authenticator(
             auth, identity, clock, NullSignals(), call_s=_CALL_S, tokens=auth.verify_token
         )
+        records = self._build_records(kept, audited, contents, home)
         spec = some_spec(MODEL)
         self.pipeline = Pipeline(
             authenticator=self.authenticator,
@@ -163,24 +178,40 @@ class Platform:
             settings=settings.gateway,
             clock=SystemClock(),
             signals=NullSignals(),
+            contents=self.keeper,
         )
-        telemetry = settings.telemetry
+        self.published = Published(auth, self.authenticator, clock)
+        app = build_app(self.pipeline, self.published, records)
+        self.routes = app.routes
+        hot = Generation(self.pipeline, settings.http, settings.gateway, SystemClock())
+        self.app = Shield(Face(app, self.pipeline, hot), settings.http.body_bytes_max)
+
+    def _build_records(
+        self, kept: TelemetryStores, audited: AuditStores, contents: ContentStores, home: Path
+    ) -> WiredDesk:
+        """What Telemetry has, and its desk."""
+        ring, clock = self.prepared.ring, self.clock
+        telemetry = self.settings.telemetry
         self.usage = UsageSink(kept.usage, telemetry.usage, clock)
         self.metrics = PrometheusRegistry()
         usage_desk = UsageDesk(kept.usage_queries, telemetry.usage, clock)
         self.audit = build_audit(
             audited.audit, audited.persons, ring, telemetry.audit, clock, own_tally()
         )
+        self.content = build_content(
+            contents.contents, contents.keys, ring, telemetry.content, self.audit.log,
+            home / "content", clock, own_tally(),
+        )  # fmt: skip
         operations = (
             *usage_desk.operations(), *metrics_operations(self.metrics),
-            *self.audit.desk.operations(),
+            *self.audit.desk.operations(), *self.content.desk.operations(),
         )  # fmt: skip
         records = WiredDesk(RecordsDesk(operations, telemetry.hub))
-        self.published = Published(auth, self.authenticator, clock)
-        app = build_app(self.pipeline, self.published, records)
-        self.routes = app.routes
-        hot = Generation(self.pipeline, settings.http, settings.gateway, SystemClock())
-        self.app = Shield(Face(app, self.pipeline, hot), settings.http.body_bytes_max)
+        self.signals = RecordingSignals()
+        self.keeper = Keeper(
+            _Telemetry(records, self.content.vault), telemetry.content, clock, self.signals
+        )
+        return records
 
     @classmethod
     @asynccontextmanager
@@ -200,10 +231,14 @@ class Platform:
             try:
                 audited = await prepare_audit(kept.database, tree.telemetry, home, clock)
                 try:
-                    platform = cls(prepared, kept, audited, clock, tree)
-                    await platform.office.start()
-                    yield platform
-                    await platform.authenticator.aclose()
+                    contents = await prepare_contents(audited.database, tree.telemetry, home)
+                    try:
+                        platform = cls(prepared, kept, audited, contents, home, clock, tree)
+                        await platform.office.start()
+                        yield platform
+                        await platform.authenticator.aclose()
+                    finally:
+                        await contents.database.close()
                 finally:
                     await audited.database.close()
             finally:
@@ -261,6 +296,16 @@ class Platform:
     async def revision(self) -> int:
         """The identity revision; what raises it was a change."""
         return await self.office.revision()
+
+    async def ship_changes(self) -> None:
+        """Bring what administration changed to the audit log and to the kept content."""
+        rows = await self.prepared.stores.outbox.head(_HEAD)
+        events = [administration(row.event) for row in rows]
+        for sink in (self.audit.sink, self.content.sink):
+            held = await sink.high_water(_AUTH)
+            await sink.write(_AUTH, held + len(events), events)
+        if rows:
+            await self.prepared.stores.outbox.forget(rows[-1].sequence)
 
     async def ask(
         self,
@@ -329,6 +374,22 @@ class _Auth:
     async def call(self, call: DeskCall) -> DeskAnswer:
         """See `gateway.ports.Desk.call`."""
         return DeskAnswer.from_wire(wired(await self._office.desk.handle(wired(call.to_wire()))))
+
+
+class _Telemetry:
+    """`VaultPort` over parts in this process."""
+
+    def __init__(self, records: WiredDesk, vault: Vault) -> None:
+        self._records = records
+        self._vault = vault
+
+    async def call(self, call: DeskCall) -> DeskAnswer:
+        """See `VaultPort.call`."""
+        return await self._records.call(call)
+
+    async def keep(self, batch: KeepWire) -> KeptWire:
+        """See `VaultPort.keep`."""
+        return wired(await self._vault.keep(wired(batch)))
 
 
 class _EchoDispatcher:

@@ -8,13 +8,14 @@ stage.assert_over("ok", settled=[Usage(3, 5)])
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from helixflow.clock import Clock, SystemClock
 from helixflow.errors import Refused
 from helixflow.identity.last_used import LastUsed
 from helixflow.identity.policy_copies import PolicyCopies
+from helixflow.inference.principal import Keeping
 from helixflow.inference.usage import Usage
 from helixflow.routing.registry import Catalog
 from helixflow.settings import GatewaySettings
@@ -44,6 +45,7 @@ class Stage:
         scripts: what `FakeDispatcher` plays.
         settings, catalog: the pipeline's.
         clock: the pipeline's; the machine's own where none is given, as its timers are.
+        keeping: whether the caller's project keeps content, in `contents`.
     """
 
     build: Callable[..., Any]
@@ -51,9 +53,11 @@ class Stage:
     settings: GatewaySettings = field(default_factory=GatewaySettings)
     catalog: Catalog = field(default_factory=some_catalog)
     clock: Clock = field(default_factory=SystemClock)
+    keeping: Keeping | None = None
+    contents: Any = None
 
     def __post_init__(self) -> None:
-        self.principal = some_principal()
+        self.principal = replace(some_principal(), keeping=self.keeping)
         self.authenticator = FakeAuthenticator({KEY: self.principal})
         self.office = StaticPolicies()
         self.policies = PolicyCopies(self.office, sets_max=4)
@@ -71,6 +75,7 @@ class Stage:
             settings=self.settings,
             clock=self.clock,
             signals=self.signals,
+            contents=self.contents,
         )
 
     def exchange(self, **call: Any) -> Any:

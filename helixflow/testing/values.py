@@ -19,7 +19,7 @@ from helixflow.inference.model_spec import (
     Resources,
     SourceKind,
 )
-from helixflow.inference.principal import Principal
+from helixflow.inference.principal import Keeping, Principal
 from helixflow.inference.quota import LimitName, Quota, Scope, ServiceClass, Share
 from helixflow.inference.request import EngineRequest, Operation
 from helixflow.inference.usage import Usage
@@ -71,6 +71,7 @@ principals = st.builds(
         max_size=3,
     ).map(tuple),
     st.builds(Share, _amounts, st.sampled_from(ServiceClass)),
+    st.none() | st.builds(Keeping, _counts, _counts),
 )
 engine_requests = st.builds(
     EngineRequest,

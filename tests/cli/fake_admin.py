@@ -19,6 +19,7 @@ _KINDS = {
     "admin_api_keys": ("organization.admin_api_key", "key"),
     "api_keys": ("organization.project.api_key", "key"),
     "service_accounts": ("organization.project.service_account", "svc"),
+    "content": ("organization.project.content", "req"),
     "policies": ("organization.policy", "pol"),
     "limits": ("organization.limit", "lim"),
     "roles": ("organization.role", "role"),
@@ -112,6 +113,8 @@ class Administration:
             return {"allowed": False, "because": ["pol_1"], "errors": []}
         if parts[-1] in _KINDS and len(parts) % 2:
             where = "/".join(parts)
+            if method == "DELETE":
+                return {"object": "x.deleted", "id": parts[1], "deleted": True}
             return self._page(where, query) if method == "GET" else self._create(where, body)
         if parts == ["signing_keys", "rotate"]:
             return self.add("signing_keys")

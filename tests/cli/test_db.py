@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from helixflow.cli.main import app
 from helixflow.storage.migrate import revisions
-from helixflow.storage.schema import IDENTITY, PERSONS, TELEMETRY
+from helixflow.storage.schema import CONTENT, IDENTITY, PERSONS, TELEMETRY
 
 Run = Callable[..., Result]
 
@@ -28,17 +28,19 @@ def run(tmp_path: Path) -> Run:
 
 def test_all_schemas_go_forward_and_one_back(run: Run) -> None:
     head, *_, first = revisions(IDENTITY)
-    newest, keys = revisions(TELEMETRY)[0], revisions(PERSONS)[0]
-    assert run("current").stdout.count("database is empty") == 3
+    newest, keys, kept = (revisions(schema)[0] for schema in (TELEMETRY, PERSONS, CONTENT))
+    assert run("current").stdout.count("database is empty") == 4
     assert run("upgrade").stdout.splitlines() == [
         f"identity: the schema is at {head}",
         f"telemetry: the schema is at {newest}",
         f"persons: the schema is at {keys}",
+        f"content: the schema is at {kept}",
     ]
     assert json.loads(run("current", "--json").stdout) == {
         "identity": {"current": head, "head": head},
         "telemetry": {"current": newest, "head": newest},
         "persons": {"current": keys, "head": keys},
+        "content": {"current": kept, "head": kept},
     }
     back = run("downgrade", first, "--database", "identity", "--yes")
     assert back.stdout == f"identity: the schema is at {first}\n"
@@ -49,16 +51,17 @@ def test_all_schemas_go_forward_and_one_back(run: Run) -> None:
         f"identity: {head} (the newest)",
         f"telemetry: base: the database is empty (the newest is {newest})",
         f"persons: {keys} (the newest)",
+        f"content: {kept} (the newest)",
     ]
 
 
 def test_schemas_are_checked(run: Run, tmp_path: Path) -> None:
     behind = run("check")
     assert behind.exit_code == 1
-    assert behind.stderr.count("helixflow db upgrade") == 3
+    assert behind.stderr.count("helixflow db upgrade") == 4
     run("upgrade")
     assert (tmp_path / "home" / "telemetry-persons.db").exists()
-    assert run("check").stdout.count("as it should be") == 3
+    assert run("check").stdout.count("as it should be") == 4
     with sqlite3.connect(tmp_path / "home" / "telemetry.db") as connection:
         connection.execute("CREATE TABLE stray (id INTEGER)")
     drifted = run("check", "--json")
@@ -76,7 +79,7 @@ def test_schemas_are_checked(run: Run, tmp_path: Path) -> None:
 def test_going_back_is_asked_about_and_names_its_database(run: Run) -> None:
     run("upgrade")
     assert run("downgrade", "base", "-d", "identity", input="n\n").exit_code == 1
-    assert run("current").stdout.count("(the newest)") == 3
+    assert run("current").stdout.count("(the newest)") == 4
     unnamed = run("downgrade", "base", "--yes")
     assert unnamed.exit_code == 2
     assert "--database persons" in unnamed.stderr

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import threading
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +20,18 @@ from deployments.telemetry import Telemetry, find_or_create, settings_digest
 from deployments.telemetry_calls import RayTelemetry, find
 from helixflow.clock import SystemClock
 from helixflow.errors import NotFound, Refusal, Unavailable
+from helixflow.gateway.pipeline import Pipeline
 from helixflow.ids import KeyId, OrganizationId, ProjectId
 from helixflow.inference.desk import DeskCall
-from helixflow.inference.principal import Principal
+from helixflow.inference.principal import Keeping, Principal
 from helixflow.settings import Settings, TelemetrySettings
 from helixflow.signals import Event, EventKind, Metric
+from helixflow.telemetry.content.keeper import Keeper
+from helixflow.telemetry.content.sealing import unseal
 from helixflow.telemetry.wire import VERSION, join
+from helixflow.testing.gateway import last_frame, some_call
 from helixflow.testing.handle import FakeHandle
+from helixflow.testing.stage import Stage
 
 NOTHING = (VERSION, "ingress-1", "ingress", 0, 0, join([]), 0, b"", False)
 QUICK = {"batch_s": 0.005, "call_s": 5.0}
@@ -154,6 +161,42 @@ async def test_a_search_that_hangs_occupies_one_thread() -> None:
     assert len(looks) == 1
     gate.set()
     await asyncio.wait({telemetry._looking})  # type: ignore[type-var]
+
+
+def plain(home: Path, words: bytes) -> list[str]:
+    """The files below a folder that hold these words."""
+    return [p.name for p in home.rglob("*") if p.is_file() and words in p.read_bytes()]
+
+
+async def test_kept_content_lies_nowhere_in_clear_and_comes_back_as_it_was(
+    actor: Telemetry, tmp_path: Path
+) -> None:
+    handle, answer = FakeHandle(actor), b"the word that was answered"
+    recorder = start_recorder(tree(tmp_path), "ingress", SystemClock(), lambda: handle)
+    vault = calls(handle)
+    keeper = Keeper(vault, TelemetrySettings().content, SystemClock(), recorder)
+    stage = Stage(Pipeline, [[last_frame(answer)]], keeping=Keeping(7, 1), contents=keeper)
+    call = some_call(messages=[{"role": "user", "content": "the word that was asked"}])
+    async with stage.pipeline.exchange(call):
+        pass
+    for event in stage.signals.events:
+        recorder.record(event)
+    assert plain(tmp_path, b"request.admitted")
+    assert await keeper.step()
+    await recorder.close()
+    for words in (answer, b"the word that was asked"):
+        assert plain(tmp_path, words) == []
+    may = frozenset({"content:read"})
+    who = replace(stage.principal, permissions=may)
+    asked = msgspec.json.encode({"project_id": who.project, "request_id": call.request_id})
+    sealed = (await vault.call(DeskCall("content.sealed", who, asked))).body
+    told = msgspec.json.decode((await vault.call(DeskCall("content.read", who, asked))).body)
+    key = base64.b64decode(told["key"])
+    content = unseal(sealed, key, who.organization, who.project, call.request_id)
+    assert (content.request.data, content.answer.data) == (call.body, answer)
+    await actor.close()
+    with pytest.raises(Unavailable):
+        await vault.keep((1, ()))
 
 
 async def test_outside_a_cluster_there_is_no_actor(tmp_path: Path) -> None:

@@ -122,3 +122,35 @@ def owner_only(stack: Stack) -> list[Any]:
 
 def test_nobody_else_can_read_journals_and_events(stack: Stack) -> None:
     assert owner_only(stack) == []
+
+
+def test_content_is_kept_when_a_project_wants_it_sealed_and_until_it_is_erased(
+    stack: Stack, admin: httpx.Client
+) -> None:
+    project = create(admin, "kept")
+    key = admin.post(f"/projects/{project}/api_keys", json={"name": "k"}).json()["value"]
+    client, place = stack.client().with_options(api_key=key), f"/projects/{project}/content"
+
+    def say(word: str) -> None:
+        asked: Any = [{"role": "user", "content": word}]
+        client.chat.completions.create(model="echo-1", messages=asked, max_tokens=2)
+
+    def kept() -> list[dict[str, Any]]:
+        answer = admin.get(place)
+        assert answer.status_code == 200, answer.text
+        data: list[dict[str, Any]] = answer.json()["data"]
+        return data
+
+    say("unkeptword")
+    admin.post(f"/projects/{project}", json={"content_retention_days": 1})
+    time.sleep(1.0)  # what the change may take to reach every Ingress
+    say("keptword")
+    until(lambda: bool(kept()))
+    (note,) = kept()
+    content = admin.get(f"{place}/{note['id']}").json()
+    assert "keptword" in content["request"]["text"]
+    assert json.loads(content["answer"]["text"])["object"] == "chat.completion"
+    files = [path for path in stack.home.rglob("*") if path.is_file()]
+    assert [path for path in files if b"keptword" in path.read_bytes()] == []
+    assert admin.delete(place).json()["deleted"]
+    until(lambda: kept() == [])

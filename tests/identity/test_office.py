@@ -15,7 +15,7 @@ from argon2 import PasswordHasher
 from helixflow.crypto.master_key import MasterKey
 from helixflow.crypto.passwords import Passwords
 from helixflow.crypto.rsa import load_private_key, new_private_key, public_jwk
-from helixflow.errors import ConfigError, Refusal, Unauthenticated, Unavailable
+from helixflow.errors import ConfigError, InvalidRequest, Refusal, Unauthenticated, Unavailable
 from helixflow.identity.api_keys import ApiKeys, KeyWish
 from helixflow.identity.authenticator import Authenticator
 from helixflow.identity.bootstrap import FirstKeys, ensure_bootstrap
@@ -31,7 +31,7 @@ from helixflow.identity.projects import Projects
 from helixflow.identity.quotas import Tiers
 from helixflow.identity.service_accounts import ServiceAccounts
 from helixflow.inference.desk import DeskCall
-from helixflow.inference.principal import Principal
+from helixflow.inference.principal import Keeping, Principal
 from helixflow.inference.quota import LimitName, Scope, Share
 from helixflow.settings import IdentitySettings, LimitsSettings
 from helixflow.signals import Metric, NullSignals
@@ -145,6 +145,34 @@ class TestVerdicts:
         assert _who(await office.verify(house.digest)).policies == told.fingerprint
         await policies.delete(house.owner, made.id)
         assert _who(await office.verify(house.digest)).policies == ""
+
+    async def test_a_verdict_says_whether_content_is_kept_within_what_the_platform_allows(
+        self, house: House
+    ) -> None:
+        offices = {most: house.office(content_days_max=most) for most in (0, 7, 90)}
+        projects = Projects(house.stores.units, house.clock, content_days_max=90)
+
+        async def keepings() -> dict[int, Keeping | None]:
+            return {
+                most: _who(await office.verify(house.digest)).keeping
+                for most, office in offices.items()
+            }
+
+        assert set((await keepings()).values()) == {None}
+        place = house.owner, house.caller.project
+        await projects.update(*place, content_days=30)
+        assert await keepings() == {0: None, 7: Keeping(7, 1), 90: Keeping(30, 1)}
+        await projects.update(*place, content_days=40)
+        await projects.erase_content(*place)
+        assert (await keepings())[90] == Keeping(40, 2)
+        await projects.update(*place, content_days="none")
+        assert set((await keepings()).values()) == {None}
+        await projects.update(*place, content_days=1)
+        assert (await keepings())[90] == Keeping(1, 3)
+        with pytest.raises(InvalidRequest):
+            await projects.update(*place, content_days=91)
+        with pytest.raises(InvalidRequest, match="keeps no content"):
+            await Projects(house.stores.units, house.clock).update(*place, content_days=1)
 
     async def test_a_token_of_an_outside_issuer_is_accepted_in_the_default_project(
         self, house: House

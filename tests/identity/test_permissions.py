@@ -64,6 +64,7 @@ def test_the_roles_differ_in_what_they_are_for() -> None:
     assert owner == frozenset(Permission)
     assert owner - admin == {
         Permission.AUDIT_ERASE,
+        Permission.CONTENT_READ,
         Permission.ORGANIZATION_UPDATE,
         Permission.SIGNING_KEY_ROTATE,
     }

@@ -15,8 +15,12 @@ from helixflow.identity.api_keys import KeyWish
 from helixflow.identity.invites import invite_id
 from helixflow.identity.limit_wish import LimitWish
 from helixflow.identity.permissions import Role
+from helixflow.ids import KeyId, ProjectId, mint_request_id
+from helixflow.inference.deadline import Deadline
 from helixflow.inference.facts import Admitted
+from helixflow.inference.principal import Keeping, Principal
 from helixflow.inference.quota import LimitName, Scope
+from helixflow.inference.request import Call, Operation
 from helixflow.testing.audit import admin_event
 from helixflow.testing.clock import ManualClock
 from helixflow.testing.events import SomeRequest
@@ -173,6 +177,10 @@ ROWS: Mapping[tuple[str, str], Row] = MappingProxyType(
         ("POST", _IN + "/api_keys/{key_id}"): Row(_named),
         ("DELETE", _IN + "/api_keys/{key_id}"): Row(uses_up=True),
         ("POST", _IN + "/api_keys/{key_id}/rotate"): Row(_empty),
+        ("DELETE", _IN + "/content"): Row(),
+        ("GET", _IN + "/content"): Row(),
+        ("DELETE", _IN + "/content/{request_id}"): Row(uses_up=True),
+        ("GET", _IN + "/content/{request_id}"): Row(),
         ("GET", _IN + "/rate_limits"): Row(),
         ("POST", _IN + "/rate_limits/{rate_limit_id}"): Row(
             _rates, shared=frozenset({"rate_limit_id"})
@@ -217,11 +225,13 @@ async def objects(platform: Platform, tenant: Tenant) -> dict[str, str]:
     invited = await platform.invites.create(actor, f"{project.id}@in.test", "Bob", Role.VIEWER)
     await _use(platform, tenant, project.id, key.key.id, account.account.id)
     await _do(platform, tenant, project.id, user.id)
+    request = await _say(platform, tenant, project.id, key.key.id)
     return {
         "asset": "docs.css",
         "model": MODEL,
         "kid": (await platform.signer()).kid,
         "project_id": project.id,
+        "request_id": request,
         "key_id": key.key.id,
         "admin_key_id": admin.key.id,
         "service_account_id": account.account.id,
@@ -248,3 +258,16 @@ async def _do(platform: Platform, tenant: Tenant, project: str, user: str) -> No
         target=project, name="project:update",
     )  # fmt: skip
     await platform.audit.sink.write(f"of {project}", 1, [replace(event, id=f"evt_{project}")])
+
+
+async def _say(platform: Platform, tenant: Tenant, project: ProjectId, key: KeyId) -> str:
+    """A request whose content the project keeps; its id."""
+    may, keeping = frozenset({"model:invoke"}), Keeping(days=1, period=1)
+    who = Principal(tenant.organization, project, key, "a key", may, keeping=keeping)
+    call = Call(Operation.CHAT, b"{}", None, mint_request_id(), Deadline.after(0.0, 1.0))
+    draft = platform.keeper.begin(who, call, MODEL)
+    assert draft is not None
+    draft.add(b"{}")
+    draft.end("ok")
+    assert await platform.keeper.step()
+    return call.request_id

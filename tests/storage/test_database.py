@@ -155,7 +155,8 @@ async def test_foreign_keys_are_on_after_a_migration(open_database: Open) -> Non
     await database.upgrade()
 
     async def orphan(connection: AsyncConnection) -> None:
-        await connection.exec_driver_sql("INSERT INTO projects VALUES ('p','nobody','x',0,NULL)")
+        columns, values = "id, organization_id, name, created_at", "'p', 'nobody', 'x', 0"
+        await connection.exec_driver_sql(f"INSERT INTO projects ({columns}) VALUES ({values})")
 
     for _ in range(3):
         with pytest.raises(IntegrityError):

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from helixflow.identity.ports import Unit
 from helixflow.identity.records import Organization
 from helixflow.ids import OrganizationId, ProjectId
+from helixflow.inference.principal import Keeping
 from helixflow.inference.quota import Scope
 from helixflow.storage import migrate
 from helixflow.storage.database import Database
@@ -113,6 +114,7 @@ async def test_limits_come_and_go_and_leave_what_was_there_before(
     before = await database.read(_first_version)
     await database.upgrade("0003")
     assert _widened(before, await database.read(_first_version))
+    await database.upgrade()
     stores = Stores(database)
     organization = OrganizationId("org")
 
@@ -128,6 +130,29 @@ async def test_limits_come_and_go_and_leave_what_was_there_before(
     assert await database.read(_first_version) == before
     await database.upgrade()
     assert not (await stores.keys.find(b"m" * 32)).limits
+
+
+async def test_no_project_keeps_content_until_it_is_told_to_and_the_way_back_forgets_it(
+    empty_url: str, open_database: Open
+) -> None:
+    database = open_database(empty_url)
+    await database.upgrade("0003")
+    await database.write(_fill_first_version)
+    before = await database.read(_first_version)
+    await database.upgrade()
+    stores = Stores(database)
+    assert (await stores.keys.find(b"m" * 32)).keeping is None
+
+    async def keep(unit: Unit) -> None:
+        held = await unit.projects.get(OrganizationId("org"), "proj")
+        assert held is not None
+        assert (held.content_days, held.content_period) == (None, None)
+        await unit.projects.put(replace(held, content_days=7, content_period=1))
+
+    await stores.units.write(keep)
+    assert (await stores.keys.find(b"m" * 32)).keeping == Keeping(7, 1)
+    await database.downgrade("0003")
+    assert await database.read(_first_version) == before
 
 
 def _widened(before: list[dict[str, object]], after: list[dict[str, object]]) -> bool:
@@ -186,7 +211,8 @@ async def test_a_migration_that_leaves_dangling_references_is_undone(
 
     def orphan(connection: object) -> None:
         connection.exec_driver_sql(  # type: ignore[attr-defined]
-            "INSERT INTO projects VALUES ('p', 'nobody', 'x', 0, NULL)"
+            "INSERT INTO projects (id, organization_id, name, created_at)"
+            " VALUES ('p', 'nobody', 'x', 0)"
         )
 
     with pytest.raises(RuntimeError, match="1 dangling"):

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from helixflow.errors import Unavailable
 from helixflow.ids import KeyId, OrganizationId, ProjectId
 from helixflow.inference.desk import DeskAnswer, DeskCall
 from helixflow.inference.principal import Principal
@@ -79,6 +80,11 @@ async def test_events_go_to_sinks_which_do_their_duties_and_finish(tmp_path: Pat
     await one.close()
     assert chain.closed
     assert not one.healthy
+
+
+async def test_without_a_vault_it_takes_no_content(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable):
+        await station(tmp_path, []).keep((1, ()))
 
 
 async def test_it_answers_at_its_desk(tmp_path: Path) -> None:

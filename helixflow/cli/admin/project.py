@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
-from helixflow.cli.admin import member, service_account
+from helixflow.cli.admin import content, member, service_account
 from helixflow.cli.admin.api import path
 from helixflow.cli.admin.places import ProjectId
 from helixflow.cli.admin.session import LIMIT, After, Limit, Session, Yes, administers, confirm
 
 app = typer.Typer(no_args_is_help=True, help="Projects, their members and service accounts.")
+app.add_typer(content.app, name="content")
 app.add_typer(member.app, name="member")
 app.add_typer(service_account.app, name="service-account")
 
@@ -23,6 +24,7 @@ PROJECTS = (
     ("status", "status"),
     ("created", "created_at"),
     ("archived", "archived_at"),
+    ("keeps content (days)", "content_retention_days"),
 )
 
 

@@ -36,6 +36,7 @@ from helixflow.gateway.http.routes import (
     models,
     organization,
     organization_audit,
+    organization_content,
     organization_keys,
     organization_limits,
     organization_policies,
@@ -70,7 +71,10 @@ RECORD_ROUTERS: tuple[Callable[[Desk], APIRouter], ...] = (
     organization_usage.router,
     metrics.router,
 )
-BOTH_DESKS_ROUTERS: tuple[Callable[[Desk, Desk], APIRouter], ...] = (organization_audit.router,)
+BOTH_DESKS_ROUTERS: tuple[Callable[[Desk, Desk], APIRouter], ...] = (
+    organization_audit.router,
+    organization_content.router,
+)
 """In the order of the documentation page. A router added to one of these needs its permissions in
 permissions.py; what it raises as `Refused` is answered in OpenAI's form."""
 

@@ -80,6 +80,16 @@ ROUTE_PERMISSIONS: Mapping[tuple[str, str], Permission] = MappingProxyType(
             "/v1/organization/projects/{project_id}/api_keys/{key_id}/rotate",
         ): Permission.KEY_CREATE,
         ("POST", "/v1/organization/projects/{project_id}/archive"): Permission.PROJECT_DELETE,
+        ("DELETE", "/v1/organization/projects/{project_id}/content"): Permission.CONTENT_DELETE,
+        ("GET", "/v1/organization/projects/{project_id}/content"): Permission.CONTENT_READ,
+        (
+            "DELETE",
+            "/v1/organization/projects/{project_id}/content/{request_id}",
+        ): Permission.CONTENT_DELETE,
+        (
+            "GET",
+            "/v1/organization/projects/{project_id}/content/{request_id}",
+        ): Permission.CONTENT_READ,
         ("GET", "/v1/organization/projects/{project_id}/rate_limits"): Permission.LIMIT_READ,
         (
             "POST",

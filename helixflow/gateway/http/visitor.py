@@ -79,6 +79,12 @@ class Visitor:
         self._idempotency_key = idempotency_key
         self._if_match = if_match
 
+    @property
+    def organization(self) -> str:
+        """The caller's; empty where nobody is known."""
+        principal = note_of(self._scope).principal
+        return "" if principal is None else principal.organization
+
     async def ask(
         self, desk: Desk, operation: str, body: Asked | None = None, **arguments: object
     ) -> Response:

@@ -15,6 +15,7 @@ from helixflow.telemetry.audit.record import Kind, Record, Subject
 DENIED = "authorization.denied"
 
 _OWN = {
+    "content:read": "content.read",
     "credential:authenticate": "login.failed",
     "key:create": "api_key.created",
     "key:revoke": "api_key.deleted",

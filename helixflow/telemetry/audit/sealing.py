@@ -19,9 +19,10 @@ ACTOR, TARGET = "actor", "target"
 
 _CLEAR = frozenset(
     {
-        "archived_at", "cidrs", "count", "created_at", "disabled_at", "enabled",
-        "expires_at", "first", "grant_type", "kind", "last", "many", "models", "network", "of",
-        "permissions", "project", "quotas", "revoked_at", "role", "scopes", "service_account", "signs_from", "signs_until",
+        "archived_at", "cidrs", "content_days", "content_period", "count", "created_at",
+        "disabled_at", "enabled", "expires_at", "first", "grant_type", "kind", "last", "many",
+        "models", "network", "of", "permissions", "project", "quotas", "revoked_at", "role",
+        "scopes", "service_account", "signs_from", "signs_until",
         "updated_at", "verifies_until", "weight",
     }
 )  # fmt: skip

@@ -46,6 +46,36 @@ from .conftest import Run
             "projects/proj_1/service_accounts/svc_4",
             None,
         ),
+        (
+            ("project", "content", "keep", "proj_1", "--days", "7"),
+            "POST",
+            "projects/proj_1",
+            {"content_retention_days": 7},
+        ),
+        (
+            ("project", "content", "off", "proj_1"),
+            "POST",
+            "projects/proj_1",
+            {"content_retention_days": None},
+        ),
+        (
+            ("project", "content", "off", "proj_1", "--erase", "--yes"),
+            "DELETE",
+            "projects/proj_1/content",
+            None,
+        ),
+        (
+            ("project", "content", "erase", "proj_1", "--yes"),
+            "DELETE",
+            "projects/proj_1/content",
+            None,
+        ),
+        (
+            ("project", "content", "delete", "proj_1", "req_8"),
+            "DELETE",
+            "projects/proj_1/content/req_8",
+            None,
+        ),
         (("user", "show", "user_2"), "GET", "users/user_2", None),
         (
             ("user", "update", "user_2", "--role", "owner"),
@@ -92,6 +122,30 @@ def test_each_command_asks_its_route(
     assert administration.seen[-1] == (method, f"/v1/organization/{path}", body)
 
 
+KEPT = {
+    "request": {"text": "ask\x1b[2Jed", "bytes": 8, "truncated": False},
+    "answer": {"text": "tol", "bytes": 4, "truncated": True},
+}
+
+
+def test_kept_content_is_shown_without_what_would_steer_the_terminal(
+    run: Run, administration: Administration
+) -> None:
+    fill(administration)
+    shown = run("project", "content", "show", "proj_1", "req_8")
+    assert "request:\nask\ufffd[2Jed\n" in shown.stdout
+    assert "answer (cut; the whole had 4 bytes):\ntol\n" in shown.stdout
+    told = json.loads(run("project", "content", "show", "proj_1", "req_8", "--json").stdout)
+    assert (told["request"], told["answer"]) == (KEPT["request"], KEPT["answer"])
+
+
+def test_erasing_is_asked_about(run: Run, administration: Administration) -> None:
+    fill(administration)
+    for words in (("off", "proj_1", "--erase"), ("erase", "proj_1")):
+        assert run("project", "content", *words, input="n\n").exit_code == 1
+    assert administration.seen == []
+
+
 def fill(administration: Administration) -> None:
     administration.add("projects", name="Default")
     administration.add("users", email="o@x.example", role="owner", name="Olga")
@@ -100,6 +154,7 @@ def fill(administration: Administration) -> None:
     administration.add("invites", email="i@x.example", role="viewer", status="pending")
     administration.add("signing_keys", signs_from=0, signs_until=9, verifies_until=9)
     administration.add("roles", permissions=["model:invoke", "model:list"])
+    administration.add("projects/proj_1/content", model="echo-1", **KEPT)
 
 
 @pytest.mark.parametrize(
@@ -108,6 +163,7 @@ def fill(administration: Administration) -> None:
         (("project", "list"), "Default"),
         (("project", "member", "list", "proj_1"), "p@x.example"),
         (("project", "service-account", "list", "proj_1"), "robot"),
+        (("project", "content", "list", "proj_1"), "echo-1"),
         (("user", "list"), "Olga"),
         (("user", "invite", "list"), "pending"),
         (("org", "roles"), "model:invoke, model:list"),

@@ -49,7 +49,8 @@ SOME: dict[str, Any] = {
     "{rate_limit_id}": {"max_requests_per_1_minute": 7, "max_tokens_per_1_minute": None},
     "{user_id}": {"role": "viewer"},
 }
-RECORDS = (f"{ROOT}/audit_logs", f"{ROOT}/costs", f"{ROOT}/usage/")
+KEPT = f"{ROOT}/projects/{{project_id}}/content"
+RECORDS = (f"{ROOT}/audit_logs", f"{ROOT}/costs", f"{ROOT}/usage/", KEPT)
 ROUTES = [
     (method, path)
     for method, path in ROUTE_PERMISSIONS
@@ -94,7 +95,7 @@ class TestOrganization:
         assert call.source == "203.0.113.7"
 
     async def test_every_operation_has_its_route(self, face: Any, desk: FakeDesk) -> None:
-        own = [name for name in OPERATIONS if not name.startswith("audit.")]
+        own = [name for name in OPERATIONS if not name.startswith(("audit.", "content."))]
         assert len(own) == len(ROUTES)
 
     async def test_a_list_of_limits_is_about_what_is_asked_for(

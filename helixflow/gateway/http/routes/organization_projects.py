@@ -12,6 +12,7 @@ from helixflow.api.projects import (
     NewServiceAccount,
     Project,
     ProjectRequest,
+    ProjectUpdateRequest,
     ProjectUser,
     RoleRequest,
     ServiceAccount,
@@ -67,9 +68,9 @@ def _add_projects(add: APIRouter, desk: Desk) -> None:
 
     @add.post(_ONE, response_model=Project, responses=UPDATES, tags=tags)
     async def modify_project(
-        project_id: PathId, body: ProjectRequest, visitor: Updating
+        project_id: PathId, body: ProjectUpdateRequest, visitor: Updating
     ) -> Response:
-        """Give a project another name."""
+        """Give a project another name, or have the content of its requests kept, or not."""
         return await visitor.ask(desk, "project.update", body, project_id=project_id)
 
     @add.post(_ONE + "/archive", response_model=Project, responses=CREATES, tags=tags)
