@@ -19,7 +19,7 @@ from ray.serve.handle import DeploymentHandle
 from deployments.names import MODEL, UNKNOWN_REVISION, lean, model_app
 from helixflow.errors import Overloaded, Refusal, Unavailable
 from helixflow.identity.ports import PolicySet, Verdict, VerdictWire
-from helixflow.ids import KeyId, OrganizationId, ProjectId
+from helixflow.ids import KeyId, OrganizationId, ProjectId, RequestId
 from helixflow.inference.desk import DeskAnswer, DeskCall
 from helixflow.inference.frame import Frame
 from helixflow.inference.request import EngineRequest
@@ -151,6 +151,10 @@ class RayDispatcher:
         finally:
             if not complete:
                 response.cancel()
+
+    def left(self, request_id: RequestId) -> None:
+        """See `Dispatcher.left`: Serve leads to any replica, and so not to the one that knows."""
+        return
 
     def _connect(self, model: str) -> tuple[DeploymentHandle[Any], DeploymentHandle[Any]]:
         # The registry has just said that this app exists; asking the controller again would block.

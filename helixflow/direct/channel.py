@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
-from helixflow.direct.wire import Cutter, Garbled, Kind, pack_request, unpack_end
+from helixflow.direct.wire import Cutter, Garbled, Kind, pack_cancel, pack_request, unpack_end
 from helixflow.inference.frame import Frame
 from helixflow.inference.request import EngineRequest
 
@@ -75,6 +75,18 @@ class Channel(asyncio.Protocol):
             raise ConnectionResetError("the replica has closed the connection")
         self.idle = False
         self._transport.write(pack_request(kind, request.to_wire()))
+
+    async def cancel(self) -> Frame:
+        """End the exchange early; the frame with the sidecar, which says what it had used.
+
+        Raises `ConnectionError` where the connection is lost.
+        """
+        if self._transport is not None and not self._lost:
+            self._transport.write(pack_cancel())
+        while True:
+            frame = await self.receive()
+            if frame.sidecar is not None:
+                return frame
 
     async def receive(self) -> Frame:
         """What has arrived, as one frame; the one with the sidecar ends the exchange.

@@ -1,6 +1,7 @@
 """A replica's door: answers the Ingresses of its machine.
 
-Failure behavior: a caller that closes its connection cancels its request. A caller that reads too
+Failure behavior: a caller that closes its connection cancels its request; one that cancels it by a
+message is told what it had used. A caller that reads too
 slowly holds up its own answer and nobody else's. Only processes of the same user are let in. `close`
 lets nobody new in, waits for the answers that are under way, and then ends what is left. Where no
 door can be opened (the folder cannot be written) the replica goes on without one.
@@ -36,6 +37,10 @@ class Answers(Protocol):
 
     def stream(self, wire: EngineRequestWire) -> AsyncGenerator[FrameWire, None]:
         """An answer's frames; exactly the last one has a sidecar."""
+        ...
+
+    def abandoned(self, wire: EngineRequestWire) -> FrameWire:
+        """The end of an answer that was cancelled: what it had used."""
         ...
 
 
@@ -98,6 +103,7 @@ class _Visit(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._writable: asyncio.Future[None] | None = None
         self._is_last = False
+        self._is_canceled = False
         self.task: asyncio.Task[None] | None = None
         self.busy = False
 
@@ -120,7 +126,10 @@ class _Visit(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         try:
             for kind, payload in self._cutter.feed(data):
-                self._begin(kind, unpack_request(payload))
+                if kind == Kind.CANCEL:
+                    self._cancel()
+                else:
+                    self._begin(kind, unpack_request(payload))
         except Garbled as error:
             _log.warning("an Ingress was cut off: %s", error)
             self.end()
@@ -129,8 +138,19 @@ class _Visit(asyncio.Protocol):
         if self.busy or kind not in (Kind.UNARY, Kind.STREAM):
             raise Garbled("a message came where none is expected")
         answer = self._unary(wire) if kind == Kind.UNARY else self._stream(wire)
-        self.busy = True
+        self.busy, self._is_canceled = True, False
         self.task = asyncio.get_running_loop().create_task(answer)
+        self.task.add_done_callback(lambda task: self._ended(task, wire))
+
+    def _cancel(self) -> None:
+        # Without an answer under way, its end and the cancellation have passed each other.
+        if self.busy and self.task is not None:
+            self._is_canceled = True
+            self.task.cancel()
+
+    def _ended(self, task: asyncio.Task[None], wire: EngineRequestWire) -> None:
+        if task.cancelled() and self._is_canceled and self.busy:
+            self._finish(self._answers.abandoned(wire))
 
     def pause_writing(self) -> None:
         if self._writable is None:

@@ -1,7 +1,8 @@
 """Messages between an Ingress and a door: a kind, a length, and that many bytes.
 
 A connection carries one exchange at a time: one request (`UNARY` or `STREAM`), then any number of
-`DATA` and exactly one `END`. Closing a connection cancels what it asked for. `DATA` is the bytes of
+`DATA` and exactly one `END`. `CANCEL` ends a request early: its `END` says what it had used. Closing
+a connection cancels what it asked for as well, and nothing is said. `DATA` is the bytes of
 a frame as they are, so that a chunk of a stream is neither encoded nor decoded; everything else is
 MessagePack of the versioned tuples in `inference/`.
 
@@ -36,6 +37,7 @@ class Kind(IntEnum):
     STREAM = 2
     DATA = 3
     END = 4
+    CANCEL = 5
 
 
 KINDS = frozenset(map(int, Kind))
@@ -57,6 +59,11 @@ def pack_frame(wire: FrameWire) -> bytes:
         return _HEADER.pack(Kind.DATA, len(wire[1])) + wire[1]
     payload = _encode(wire)
     return _HEADER.pack(Kind.END, len(payload)) + payload
+
+
+def pack_cancel() -> bytes:
+    """What ends the exchange that is under way on a connection."""
+    return _HEADER.pack(Kind.CANCEL, 0)
 
 
 def unpack_request(payload: bytes) -> EngineRequestWire:

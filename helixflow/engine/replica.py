@@ -9,6 +9,7 @@ up (cancellation, `aclose`) or a deadline that passes aborts the generation and 
 from __future__ import annotations
 
 import logging
+from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
@@ -23,7 +24,7 @@ from helixflow.engine.step_timer import StepTimer
 from helixflow.errors import Refusal, Refused
 from helixflow.ids import RequestId
 from helixflow.inference.bearings import take_bearings
-from helixflow.inference.facts import OK
+from helixflow.inference.facts import CANCELED, OK
 from helixflow.inference.frame import Frame, FrameWire, Sidecar
 from helixflow.inference.load import Load
 from helixflow.inference.model_spec import ModelSpec
@@ -32,6 +33,7 @@ from helixflow.inference.trace import TraceContext
 from helixflow.inference.usage import Usage
 from helixflow.signals import Metric, NullSignals, Signals
 
+_ABANDONED_MAX = 4096
 _log = structlog.get_logger(__name__)
 _requests = logging.getLogger("helixflow.requests")
 
@@ -55,6 +57,7 @@ class ModelReplica:
         self._signals = signals or NullSignals()
         self._gate = Gate(spec, engine.usage, self._clock, self._signals)
         self._held: dict[str, int] = {}
+        self._abandoned: OrderedDict[str, Usage] = OrderedDict()
 
     async def start(self, progress: Progress) -> None:
         """Load the model. Raises `ModelLoadError`."""
@@ -88,6 +91,14 @@ class ModelReplica:
             async for frame in frames:
                 yield frame.to_wire()
 
+    def abandoned(self, wire: EngineRequestWire) -> FrameWire:
+        """The end of an answer that was cancelled, without its bytes: what it had used.
+
+        To be asked once, and soon: this is remembered for a bounded number of requests.
+        """
+        usage = self._abandoned.pop(wire[1], Usage())
+        return Frame(b"", Sidecar(usage, load=self.load())).to_wire()
+
     async def _answer(self, wire: EngineRequestWire) -> AsyncGenerator[Frame, None]:
         """At least one frame; exactly the last one has a sidecar.
 
@@ -118,6 +129,10 @@ class ModelReplica:
             course.outcome = refused.reason.value
         finally:
             usage = self._settle(wire[1], course, last.sidecar)
+            if course.outcome == CANCELED:
+                self._abandoned[wire[1]] = usage
+                while len(self._abandoned) > _ABANDONED_MAX:
+                    self._abandoned.popitem(last=False)
         side = last.sidecar or Sidecar()
         refused = side.refused or refused
         yield Frame(last.data, Sidecar(usage, side.finish_reason, self.load(), refused))

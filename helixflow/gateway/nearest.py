@@ -5,21 +5,29 @@ go directly; where others run elsewhere, a near one is taken as long as it has a
 as far as this Ingress knows, and Serve chooses among all of them otherwise.
 
 Failure behavior: a replica that is lost is `engine_died`, as by Serve; the pipeline then tries
-again, and finds the door gone. A door that cannot be entered sends the request by Serve.
+again, and finds the door gone. A door that cannot be entered sends the request by Serve. A request
+that is left early is cancelled in its replica, which then says what it had used; one that does not
+say so in time is left by closing the connection.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import asyncio
+import contextvars
+from collections.abc import AsyncGenerator, Awaitable
 
 from helixflow.direct.channel import Channel
 from helixflow.direct.doors import Doors, SeenDoor
 from helixflow.direct.wire import Kind
 from helixflow.errors import Refusal, Unavailable
 from helixflow.gateway.ports import Dispatcher
+from helixflow.ids import RequestId
 from helixflow.inference.frame import Frame
 from helixflow.inference.request import EngineRequest
+from helixflow.inference.usage import Usage
 from helixflow.routing.registry import Catalog
+
+_LAST_WORDS_S = 0.5
 
 
 class NearestDispatcher:
@@ -33,6 +41,7 @@ class NearestDispatcher:
         self._doors = doors
         self._far = far
         self._catalog = catalog
+        self._left: dict[RequestId, asyncio.Task[Usage | None]] = {}
 
     async def unary(self, request: EngineRequest) -> Frame:
         """See `Dispatcher.unary`."""
@@ -46,8 +55,7 @@ class NearestDispatcher:
         except ConnectionError as error:
             raise _lost() from error
         finally:
-            door.ongoing -= 1
-            door.give_back(channel)
+            self._leave(request.request_id, door, channel)
 
     async def stream(self, request: EngineRequest) -> AsyncGenerator[Frame, None]:
         """See `Dispatcher.stream`."""
@@ -71,8 +79,22 @@ class NearestDispatcher:
         except ConnectionError as error:
             raise _lost() from error
         finally:
+            self._leave(request.request_id, door, channel)
+
+    def left(self, request_id: RequestId) -> Awaitable[Usage | None] | None:
+        """See `Dispatcher.left`."""
+        return self._left.pop(request_id, None) or self._far.left(request_id)
+
+    def _leave(self, request_id: RequestId, door: SeenDoor, channel: Channel) -> None:
+        if channel.idle or channel.lost:
             door.ongoing -= 1
             door.give_back(channel)
+            return
+        leaving = asyncio.get_running_loop().create_task(
+            _last_words(door, channel), context=contextvars.Context()
+        )
+        self._left[request_id] = leaving
+        leaving.add_done_callback(lambda _: self._left.pop(request_id, None))
 
     async def _enter(self, model: str) -> tuple[SeenDoor, Channel] | None:
         """A door with a connection to it, counted in; None where Serve is the way."""
@@ -105,6 +127,20 @@ class NearestDispatcher:
         if refused is not None and refused.reason is Refusal.ENGINE_DIED:
             self._doors.rest(door)
         return frame
+
+
+async def _last_words(door: SeenDoor, channel: Channel) -> Usage | None:
+    """Cancel what a door is asked for, and hear what it had used."""
+    try:
+        async with asyncio.timeout(_LAST_WORDS_S):
+            side = (await channel.cancel()).sidecar
+    except (TimeoutError, ConnectionError):
+        return None
+    else:
+        return None if side is None else side.usage
+    finally:
+        door.ongoing -= 1
+        door.give_back(channel)
 
 
 def _lost() -> Unavailable:

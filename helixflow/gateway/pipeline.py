@@ -11,7 +11,8 @@ cancels the generation if it still runs, settles the reservation once and report
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+import contextvars
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -35,6 +36,7 @@ from helixflow.identity.cedar import Circumstances, CompiledPolicies, Target
 from helixflow.identity.last_used import LastUsed
 from helixflow.identity.permissions import Decision, Deny, Permission, decide
 from helixflow.identity.policy_copies import decision
+from helixflow.ids import RequestId
 from helixflow.inference.facts import Admitted
 from helixflow.inference.frame import Frame
 from helixflow.inference.model_spec import ModelSpec
@@ -105,6 +107,7 @@ class Pipeline:
         self.contents = contents
         self.holder = holder
         self.ongoing = 0
+        self._settling: set[asyncio.Task[None]] = set()
 
     def exchange(self, call: Call) -> Exchange:
         """`async with pipeline.exchange(call) as exchange`: entered with the first frame there."""
@@ -207,6 +210,19 @@ class Pipeline:
     ) -> Decision:
         circumstances = Circumstances(self.clock.now(), source, principal.claims)
         return decision(policies, principal, action, _target(spec), circumstances)
+
+    def settle(self, reservation: Reservation, usage: Usage | None, request_id: RequestId) -> None:
+        """Settle a reservation; where the use is not known, once the replica has said it."""
+        told = None if usage is not None else self.dispatcher.left(request_id)
+        if told is None:
+            reservation.settle(usage)
+            return
+        # A context of its own: the request's is cancelled, and Ray cancels what is begun in it.
+        settling = asyncio.get_running_loop().create_task(
+            _settle_late(reservation, told), context=contextvars.Context()
+        )
+        self._settling.add(settling)
+        settling.add_done_callback(self._settling.discard)
 
     def readiness(self) -> Readiness:
         """What is ready: with the registry here, one model that can answer is enough."""
@@ -451,10 +467,10 @@ class Exchange:
     async def _release(self) -> None:
         reservation, self._reservation = self._reservation, None
         try:
-            if reservation is not None:
-                reservation.settle(self.usage)
-        finally:
             await self._close_frames()
+        finally:
+            if reservation is not None:
+                self._pipeline.settle(reservation, self.usage, self._call.request_id)
 
     async def _close_frames(self) -> None:
         frames, self._frames = self._frames, None
@@ -469,6 +485,14 @@ class Exchange:
         if self._first_is_due:
             return DeadlineExceeded.of("The first token", self._first_token_s)
         return DeadlineExceeded.of("The request", self._call.deadline.limit_s)
+
+
+async def _settle_late(reservation: Reservation, told: Awaitable[Usage | None]) -> None:
+    usage = None
+    try:
+        usage = await told
+    finally:
+        reservation.settle(usage, whole=False)
 
 
 def _target(spec: ModelSpec) -> Target:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
 from typing import Protocol
 
 from helixflow.identity.cedar import CompiledPolicies
+from helixflow.ids import RequestId
 from helixflow.inference.desk import DeskAnswer, DeskCall
 from helixflow.inference.frame import Frame
 from helixflow.inference.principal import Principal
 from helixflow.inference.request import Call, EngineRequest
+from helixflow.inference.usage import Usage
 from helixflow.routing.registry import Snapshot
 
 
@@ -77,6 +79,13 @@ class Dispatcher(Protocol):
 
     def stream(self, request: EngineRequest) -> AsyncGenerator[Frame, None]:
         """The answer's frames; the last one has a sidecar."""
+        ...
+
+    def left(self, request_id: RequestId) -> Awaitable[Usage | None] | None:
+        """What a request that was left early had used by then, as soon as its replica says so.
+
+        None, at once or in the end (soon, in any case), where nobody does. To be asked once.
+        """
         ...
 
 

@@ -57,10 +57,11 @@ class Reservation(Protocol):
         """The tokens that the request is expected to take, prompt and answer."""
         ...
 
-    def settle(self, usage: Usage | None) -> None:
+    def settle(self, usage: Usage | None, *, whole: bool = True) -> None:
         """Book what was really used and give the rest back; None books the whole estimate.
 
-        Only the first call counts.
+        `whole` says that the answer came to its end, and so tells how long such answers are. Only
+        the first call counts.
         """
         ...
 
@@ -295,7 +296,7 @@ class _Free:
     headers: tuple[tuple[bytes, bytes], ...] = ()
     tokens: int = 0
 
-    def settle(self, usage: Usage | None) -> None:
+    def settle(self, usage: Usage | None, *, whole: bool = True) -> None:
         """Nothing was held."""
 
 

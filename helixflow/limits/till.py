@@ -57,11 +57,11 @@ class Reserved:
         """See `Reservation.tokens`."""
         return self.request.estimate.prompt + self.request.estimate.output
 
-    def settle(self, usage: Usage | None) -> None:
+    def settle(self, usage: Usage | None, *, whole: bool = True) -> None:
         """See `Reservation.settle`."""
         if not self._over:
             self._over = True
-            self._till.settle(self.request, self._leases, usage)
+            self._till.settle(self.request, self._leases, usage, whole=whole)
 
     def cancel(self) -> None:
         """Give everything back: the request never began."""
@@ -118,7 +118,12 @@ class Till:
         return Reserved(self, request, leases)
 
     def settle(
-        self, request: Request, leases: Sequence[tuple[Lease, int]], usage: Usage | None
+        self,
+        request: Request,
+        leases: Sequence[tuple[Lease, int]],
+        usage: Usage | None,
+        *,
+        whole: bool = True,
     ) -> None:
         """Bring what was taken to the truth; without it, what was taken is what was used."""
         if usage is None:
@@ -139,6 +144,8 @@ class Till:
             else:
                 correct(lease, 0)
         self._free(request)
+        if not whole:
+            return
         body = request.body
         self._estimator.learn(
             request.plan.principal, request.spec.name, body.prompt_bytes, body.choices, usage

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -76,6 +76,7 @@ class FakeDispatcher:
         canceled: answers that ended by cancellation or by being closed before their end.
         waiting: set while an answer waits for an event of its script.
         close_step: what an answer does while it is closed: raise, or wait.
+        last_words: what a request that is left early is said to have used, or raises.
     """
 
     def __init__(self, *scripts: Sequence[Step]) -> None:
@@ -85,6 +86,11 @@ class FakeDispatcher:
         self.canceled = 0
         self.waiting = asyncio.Event()
         self.close_step: Step | None = None
+        self.last_words: asyncio.Future[Usage | None] | None = None
+
+    def left(self, request_id: RequestId) -> Awaitable[Usage | None] | None:
+        """See `Dispatcher.left`."""
+        return self.last_words
 
     async def unary(self, request: EngineRequest) -> Frame:
         """See `Dispatcher.unary`: the first frame of the script."""
@@ -128,16 +134,18 @@ class FakeDispatcher:
 
 @dataclass
 class FakeReservation:
-    """`Reservation` that keeps what it was settled with."""
+    """`Reservation` that keeps what it was settled with, and whether all answers were whole."""
 
     headers: tuple[tuple[bytes, bytes], ...] = ((b"x-ratelimit-limit-requests", b"60"),)
     settled: list[Usage | None] = field(default_factory=list)
+    whole: bool = True
     failure: Exception | None = None
     tokens: int = 24
 
-    def settle(self, usage: Usage | None) -> None:
+    def settle(self, usage: Usage | None, *, whole: bool = True) -> None:
         """See `Reservation.settle`."""
         self.settled.append(usage)
+        self.whole = self.whole and whole
         if self.failure is not None:
             raise self.failure
 

@@ -52,7 +52,13 @@ from helixflow.identity.records import Organization, Project
 from helixflow.identity.service_accounts import ServiceAccounts
 from helixflow.identity.signing_keys import Signer, SigningKeys
 from helixflow.identity.users import Users
-from helixflow.ids import OrganizationId, ProjectId, mint_organization_id, mint_project_id
+from helixflow.ids import (
+    OrganizationId,
+    ProjectId,
+    RequestId,
+    mint_organization_id,
+    mint_project_id,
+)
 from helixflow.inference.desk import DeskAnswer, DeskCall
 from helixflow.inference.frame import Frame
 from helixflow.inference.request import EngineRequest
@@ -397,6 +403,9 @@ class _EchoDispatcher:
 
     def __init__(self, replica: ModelReplica) -> None:
         self._replica = replica
+
+    def left(self, request_id: RequestId) -> None:
+        """See `Dispatcher.left`."""
 
     async def unary(self, request: EngineRequest) -> Frame:
         """See `Dispatcher.unary`."""

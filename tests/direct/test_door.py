@@ -52,6 +52,9 @@ class Scripted:
             self.canceled += 1
             raise
 
+    def abandoned(self, wire: EngineRequestWire) -> FrameWire:
+        return Frame(b"", Sidecar(Usage(7, self.sent))).to_wire()
+
 
 @asynccontextmanager
 async def opened(run: Path, answers: Scripted) -> AsyncIterator[Door]:
@@ -119,6 +122,51 @@ async def test_a_caller_that_leaves_cancels_what_it_asked_for(tmp_path: Path) ->
         assert door.ongoing == 1
         seen.give_back(channel)  # its exchange is not complete
         await until(lambda: scripted.canceled == 1 and door.ongoing == 0)
+
+
+@pytest.mark.parametrize("kind", [Kind.UNARY, Kind.STREAM])
+async def test_a_request_that_is_cancelled_is_told_what_it_had_used(
+    tmp_path: Path, kind: Kind
+) -> None:
+    scripted = Scripted(b"one ", b"two ")
+    scripted.hold = asyncio.Event()
+    async with opened(tmp_path, scripted) as door, visiting(tmp_path) as (_, channel):
+        for _ in range(2):
+            channel.send(kind, engine_request({}))
+            await until(lambda: scripted.sent == 2)
+            end = await channel.cancel()
+            assert end.sidecar is not None
+            assert end.sidecar.usage == Usage(7, 2)
+            assert channel.idle
+            assert door.ongoing == scripted.sent - 2 == 0
+            scripted.sent = 0
+        channel.send(kind, engine_request({}))
+        assert (await channel.cancel()).sidecar is not None  # before it had begun
+        scripted.hold.set()
+        await answer(channel, kind)
+        assert scripted.canceled == 2
+
+
+async def test_a_cancellation_that_comes_too_late_changes_nothing(tmp_path: Path) -> None:
+    scripted = Scripted(b"one ")
+    async with opened(tmp_path, scripted), visiting(tmp_path) as (_, channel):
+        channel.send(Kind.STREAM, engine_request({}))
+        await until(lambda: scripted.sent == 1)
+        await asyncio.sleep(0.01)
+        assert (await channel.cancel()).sidecar == END.sidecar
+        assert await answer(channel) == b"one end"
+        assert scripted.canceled == 0
+
+
+async def test_a_replica_that_is_lost_says_nothing(tmp_path: Path) -> None:
+    scripted = Scripted()
+    scripted.hold = asyncio.Event()
+    async with opened(tmp_path, scripted) as door, visiting(tmp_path) as (_, channel):
+        channel.send(Kind.STREAM, engine_request({}))
+        await until(lambda: door.ongoing == 1)
+        await door.close(0.0)
+        with pytest.raises(ConnectionError):
+            await channel.cancel()
 
 
 async def test_a_slow_reader_holds_up_its_own_answer_and_loses_nothing(tmp_path: Path) -> None:

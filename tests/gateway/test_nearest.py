@@ -14,9 +14,11 @@ from helixflow.engine.echo import EchoEngine
 from helixflow.engine.replica import ModelReplica
 from helixflow.errors import Refusal, Unavailable
 from helixflow.gateway.nearest import NearestDispatcher
+from helixflow.ids import RequestId
 from helixflow.inference.frame import Frame, FrameWire, Sidecar
 from helixflow.inference.model_spec import EngineKind, ModelSpec
 from helixflow.inference.request import EngineRequest, EngineRequestWire
+from helixflow.inference.usage import Usage
 from helixflow.routing.ports import ModelState, ModelStatus
 from helixflow.routing.registry import Catalog, Entry, Snapshot
 from helixflow.testing.clock import ManualClock
@@ -32,6 +34,10 @@ class Far:
     def __init__(self) -> None:
         self.asked = 0
         self.closed = 0
+        self.asked_for = ""
+
+    def left(self, request_id: RequestId) -> None:
+        self.asked_for = request_id
 
     async def unary(self, request: EngineRequest) -> Frame:
         self.asked += 1
@@ -146,16 +152,45 @@ async def test_of_many_replicas_a_near_one_is_taken_while_it_has_a_slot(tmp_path
     assert stage.far.asked == 1
 
 
-async def test_leaving_a_stream_early_cancels_it_in_the_replica(tmp_path: Path) -> None:
+async def test_a_request_that_is_left_early_is_cancelled_and_what_it_used_is_known(
+    tmp_path: Path,
+) -> None:
     stage = Stage(tmp_path)
     engine = ScriptedEngine(Frame(b"near "), asyncio.Event().wait)
+    engine.used = Usage(3, 2)
     replica = ModelReplica(SPEC, engine)
-    async with stage.replica(replica):
-        async with aclosing(stage.dispatcher.stream(ask(stream=True))) as frames:
+    async with stage.replica(replica) as door:
+        for _ in range(3):
+            request = ask(stream=True)
+            async with aclosing(stage.dispatcher.stream(request)) as frames:
+                await anext(frames)
+            told = stage.dispatcher.left(request.request_id)
+            assert told is not None
+            assert await told == Usage(3, 2)
+            assert stage.dispatcher.left(request.request_id) is None
+            assert door.ongoing == replica.held("") == 0
+        whole = asyncio.create_task(stage.dispatcher.unary(waiting := ask()))
+        await asyncio.sleep(0.02)
+        whole.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await whole
+        told = stage.dispatcher.left(waiting.request_id)
+        assert told is not None
+        assert await told == Usage(3, 2)
+        assert len(engine.closed) == 4
+        assert stage.far.asked_for == request.request_id
+
+
+async def test_a_replica_that_goes_away_meanwhile_leaves_it_unknown(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    engine = ScriptedEngine(Frame(b"near "), asyncio.Event().wait)
+    request = ask(stream=True)
+    async with stage.replica(ModelReplica(SPEC, engine)) as door:
+        async with aclosing(stage.dispatcher.stream(request)) as frames:
             await anext(frames)
-        async with asyncio.timeout(5):
-            while replica.load().waiting or replica.held(""):
-                await asyncio.sleep(0.001)
+            await door.close(0.0)
+        told = stage.dispatcher.left(request.request_id)
+        assert told is None or await told is None
 
 
 class Broken:
@@ -173,6 +208,9 @@ class Broken:
     async def stream(self, wire: EngineRequestWire) -> AsyncGenerator[FrameWire, None]:
         yield Frame(b"near ").to_wire()
         raise RuntimeError("lost")
+
+    def abandoned(self, wire: EngineRequestWire) -> FrameWire:
+        raise NotImplementedError
 
 
 async def test_a_replica_that_is_lost_is_an_engine_that_died(tmp_path: Path) -> None:
