@@ -20,13 +20,12 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from helixflow.settings import StorageSettings
 from helixflow.storage.database import Database
 from helixflow.storage.schema import SCHEMAS
 from helixflow.testing.postgres import PostgresServer, find_programs
+from tests.databases import Databases, execute
 from tests.scheduling import Scheduling, turn
 
 _numbers = itertools.count()
@@ -99,13 +98,6 @@ def postgres() -> Iterator[PostgresServer]:
         yield server
 
 
-async def _execute(server: PostgresServer, statement: str) -> None:
-    engine = create_async_engine(server.url(), isolation_level="AUTOCOMMIT")
-    async with engine.connect() as connection:
-        await connection.execute(text(statement))
-    await engine.dispose()
-
-
 async def _migrate(settings: StorageSettings, home: Path) -> None:
     """All schemas, one after the other, in one database."""
     for schema in SCHEMAS.values():
@@ -115,11 +107,12 @@ async def _migrate(settings: StorageSettings, home: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def migrated_postgres(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> str:
-    asyncio.run(_execute(postgres, f"CREATE DATABASE {_TEMPLATE}"))
+def databases(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Databases:
+    """Migrated and empty databases, to be lent."""
+    asyncio.run(execute(postgres, f"CREATE DATABASE {_TEMPLATE}"))
     settings = StorageSettings(url=postgres.url(_TEMPLATE))
     asyncio.run(_migrate(settings, tmp_path_factory.mktemp("home")))
-    return _TEMPLATE
+    return Databases(postgres, _TEMPLATE)
 
 
 @pytest.fixture(scope="session")
@@ -135,7 +128,7 @@ def new_postgres(postgres: PostgresServer) -> Callable[[str], str]:
 
     def make(template: str) -> str:
         name = f"test_{next(_numbers)}"
-        asyncio.run(_execute(postgres, f"CREATE DATABASE {name} TEMPLATE {template}"))
+        asyncio.run(execute(postgres, f"CREATE DATABASE {name} TEMPLATE {template}"))
         return postgres.url(name)
 
     return make
@@ -148,11 +141,15 @@ def database_kind() -> str:
 
 
 @pytest.fixture
-def migrated_url(request: pytest.FixtureRequest, database_kind: str, tmp_path: Path) -> str:
+def migrated_url(
+    request: pytest.FixtureRequest, database_kind: str, tmp_path: Path
+) -> Iterator[str]:
     """The URL of a migrated and empty database of this kind."""
     if database_kind == "sqlite":
         path = tmp_path / "test.db"
         shutil.copyfile(request.getfixturevalue("migrated_sqlite"), path)
-        return f"sqlite:///{path}"
-    make: Callable[[str], str] = request.getfixturevalue("new_postgres")
-    return make(request.getfixturevalue("migrated_postgres"))
+        yield f"sqlite:///{path}"
+        return
+    databases: Databases = request.getfixturevalue("databases")
+    with databases.lent() as url:
+        yield url

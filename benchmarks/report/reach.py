@@ -148,9 +148,10 @@ def _identity(run: Run) -> Iterator[Goal]:
             cold = figure(run.series("identity_keys", system, most, f"look_up_{share}_ms"))
             what = f"cold key look-up {share}, {title}, {_keys(most)}"
             yield Goal(what, 3.0, "ms", cold, at_least=False)
-        flat = run.growth("identity_keys", system, (least, most), "look_up_p50_ms")
-        what = f"cold key look-up, {title}, {_keys(most)} beside {_keys(least)}"
-        yield Goal(what, 1.25, "x", flat, at_least=False)
+        for name, of_what in (("look_up_p50_ms", "cold key look-up"), ("warm_us", "warm key")):
+            flat = run.growth("identity_keys", system, (least, most), name)
+            what = f"{of_what}, {title}, {_keys(most)} beside {_keys(least)}"
+            yield Goal(what, 1.25, "x", flat, at_least=False)
     last = figure(run.series("identity_revocation", OURS, "revoke", "revoked_max_ms"))
     yield Goal("a revoked key is refused everywhere", 1000.0, "ms", last, at_least=False)
 

@@ -11,8 +11,7 @@ cancels the generation if it still runs, settles the reservation once and report
 from __future__ import annotations
 
 import asyncio
-import contextvars
-from collections.abc import AsyncGenerator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -30,13 +29,13 @@ from helixflow.errors import (
 from helixflow.gateway.body import check_bounds, parse
 from helixflow.gateway.denials import Denials
 from helixflow.gateway.ports import Authenticator, Contents, Dispatcher, Policies
+from helixflow.gateway.settling import Settling
 from helixflow.gateway.story import Story
 from helixflow.gateway.tracing import Tracing
 from helixflow.identity.cedar import Circumstances, CompiledPolicies, Target
 from helixflow.identity.last_used import LastUsed
 from helixflow.identity.permissions import Decision, Deny, Permission, decide
 from helixflow.identity.policy_copies import decision
-from helixflow.ids import RequestId
 from helixflow.inference.facts import Admitted
 from helixflow.inference.frame import Frame
 from helixflow.inference.model_spec import ModelSpec
@@ -107,7 +106,7 @@ class Pipeline:
         self.contents = contents
         self.holder = holder
         self.ongoing = 0
-        self._settling: set[asyncio.Task[None]] = set()
+        self.settling = Settling(dispatcher)
 
     def exchange(self, call: Call) -> Exchange:
         """`async with pipeline.exchange(call) as exchange`: entered with the first frame there."""
@@ -210,19 +209,6 @@ class Pipeline:
     ) -> Decision:
         circumstances = Circumstances(self.clock.now(), source, principal.claims)
         return decision(policies, principal, action, _target(spec), circumstances)
-
-    def settle(self, reservation: Reservation, usage: Usage | None, request_id: RequestId) -> None:
-        """Settle a reservation; where the use is not known, once the replica has said it."""
-        told = None if usage is not None else self.dispatcher.left(request_id)
-        if told is None:
-            reservation.settle(usage)
-            return
-        # A context of its own: the request's is cancelled, and Ray cancels what is begun in it.
-        settling = asyncio.get_running_loop().create_task(
-            _settle_late(reservation, told), context=contextvars.Context()
-        )
-        self._settling.add(settling)
-        settling.add_done_callback(self._settling.discard)
 
     def readiness(self) -> Readiness:
         """What is ready: with the registry here, one model that can answer is enough."""
@@ -470,7 +456,7 @@ class Exchange:
             await self._close_frames()
         finally:
             if reservation is not None:
-                self._pipeline.settle(reservation, self.usage, self._call.request_id)
+                self._pipeline.settling.settle(reservation, self.usage, self._call.request_id)
 
     async def _close_frames(self) -> None:
         frames, self._frames = self._frames, None
@@ -485,14 +471,6 @@ class Exchange:
         if self._first_is_due:
             return DeadlineExceeded.of("The first token", self._first_token_s)
         return DeadlineExceeded.of("The request", self._call.deadline.limit_s)
-
-
-async def _settle_late(reservation: Reservation, told: Awaitable[Usage | None]) -> None:
-    usage = None
-    try:
-        usage = await told
-    finally:
-        reservation.settle(usage, whole=False)
 
 
 def _target(spec: ModelSpec) -> Target:

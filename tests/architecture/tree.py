@@ -26,15 +26,17 @@ class Source:
         return Source(path, text, ast.parse(text))
 
 
-@cache
 def sources(*folders: str) -> tuple[Source, ...]:
     """Every Python file below these folders."""
-    found = []
-    for folder in folders:
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            text = path.read_text(encoding="utf-8")
-            found.append(Source.of(str(path.relative_to(ROOT)), text))
-    return tuple(found)
+    return tuple(source for folder in folders for source in _below(folder))
+
+
+@cache
+def _below(folder: str) -> tuple[Source, ...]:
+    return tuple(
+        Source.of(str(path.relative_to(ROOT)), path.read_text(encoding="utf-8"))
+        for path in sorted((ROOT / folder).rglob("*.py"))
+    )
 
 
 @cache

@@ -31,7 +31,8 @@ SMOL = ModelSpec(
         "enable_auto_tool_choice": True,
         "tool_call_parser": "hermes",
     },
-    resources=Resources(gpus=0, memory_gib=1),
+    # Two threads wait for each other at each step, and the other half of the tests has one core.
+    resources=Resources(gpus=0, memory_gib=1, threads=1),
 )
 
 

@@ -386,23 +386,6 @@ class TestHangUps:
         assert stage.dispatcher.canceled == 1
         stage.assert_over("canceled", settled=[None])
 
-    @pytest.mark.parametrize("used", [Usage(3, 2), None])
-    async def test_are_settled_once_the_replica_has_said_what_they_used(
-        self, used: Usage | None
-    ) -> None:
-        stage = Stage([[Frame(b"1"), asyncio.Event()]])
-        told = stage.dispatcher.last_words = asyncio.get_running_loop().create_future()
-        task = asyncio.create_task(stage.answer(stream=True))
-        await stage.dispatcher.waiting.wait()
-        await hang_up(task)
-        [reservation] = stage.limiter.reservations
-        assert reservation.settled == []
-        told.set_result(used)
-        await asyncio.sleep(0.001)
-        assert reservation.settled == [used]
-        assert not reservation.whole  # it says nothing about how long answers are
-        stage.assert_over("canceled", settled=[used])
-
     async def test_by_leaving_the_block_early(self) -> None:
         stage = Stage([[Frame(b"1"), Frame(b"2"), WHOLE]])
         async with stage.exchange(stream=True) as exchange:

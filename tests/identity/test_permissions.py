@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -24,6 +25,7 @@ from helixflow.identity.permissions import (
 from helixflow.testing.identity import some_principal
 
 ROLES = st.sets(st.sampled_from(Role))
+PAGE = Path(__file__).parents[2] / "docs" / "identity.md"
 
 
 def test_permissions_follow_the_grammar_and_the_alphabet() -> None:
@@ -32,6 +34,20 @@ def test_permissions_follow_the_grammar_and_the_alphabet() -> None:
     for permission in Permission:
         assert re.fullmatch(r"[a-z_]+:[a-z]+", permission.value)
         assert permission.name == permission.value.replace(":", "_").upper()
+
+
+def test_the_page_of_identity_shows_what_each_role_gives() -> None:
+    lines = PAGE.read_text(encoding="utf-8").splitlines()
+    begin = lines.index("| | owner | admin | developer | viewer | auditor |")
+    roles = [Role(word) for word in lines[begin].strip("| ").split(" | ")]
+    shown: list[tuple[str, list[Role]]] = []
+    for line in lines[begin + 2 : lines.index("", begin)]:
+        names, *marks = [cell.strip() for cell in line.strip("|").split("|")]
+        given = [role for role, mark in zip(roles, marks, strict=True) if mark]
+        shown += [(name, given) for name in re.findall(r"`([a-z_:]+)`", names)]
+    assert sorted(name for name, _ in shown) == sorted(Permission)
+    for name, given in shown:
+        assert given == [role for role in roles if name in ROLE_PERMISSIONS[role]], name
 
 
 def test_every_role_and_every_kind_of_key_has_its_permissions() -> None:

@@ -112,6 +112,7 @@ def test_a_table_is_markdown() -> None:
 
 def look_up(system: str, load: str, round_: int, p50_ms: float) -> Measurement:
     figures = {"look_up_p50_ms": p50_ms, "look_up_p99_ms": 2 * p50_ms, "answered": 10.0}
+    figures["warm_us"] = 1.0
     return Measurement("identity_keys", system, load, 0, round_, figures)
 
 
@@ -128,6 +129,7 @@ def test_look_ups_are_judged_at_the_largest_store_and_by_their_growth() -> None:
     assert found["cold key look-up p99, SQLite, 100,000 keys"] == "**not reached**"
     beside = "cold key look-up, SQLite, 100,000 keys beside 1,000 keys"
     assert found[beside] == "**not reached**"
+    assert found["warm key, SQLite, 100,000 keys beside 1,000 keys"] == "reached"
     assert found["cold key look-up p50, PostgreSQL, 1,000 keys"] == "not measured"
     text = render(run)
     assert "| cold look-up p50, ms | 2.00 [2.00 - 2.00] |" in text
