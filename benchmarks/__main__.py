@@ -107,7 +107,8 @@ def main(arguments: list[str] | None = None) -> int:
         runner.close()
         save(runner.run, folder)
         _write_report(folder)
-        _say(headline([runner.run], whole=False))
+        if (reached := headline([runner.run], whole=False)).count("\n") > 1:
+            _say(reached)
     return 1 if any(visit.fault for visit in runner.run.visits) else 0
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from msgspec.structs import replace
 
 from benchmarks.report import fairness_plots, identity_plots
+from benchmarks.report.headline import TRIVIAL
 from benchmarks.report.samples import read
 from benchmarks.results import Described, Run
 from benchmarks.stats.spread import figure
@@ -19,7 +21,8 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
-_COLORS = ("#8a8f98", "#c58b2a", "#1f6feb")
+_OTHERS = ("#8a8f98", "#c58b2a", "#7a5195", "#2a9d8f", "#b56576")
+_OURS = "#1f6feb"
 _DPI = 130
 _POINTS_MAX = 4000
 
@@ -31,7 +34,7 @@ def draw(run: Run, folder: Path) -> list[str]:
         painter = _PAINTERS.get(scenario.name)
         if painter is None or not any(m.scenario == scenario.name for m in run.measurements):
             continue
-        picture = painter(run, scenario, folder)
+        picture = painter(run, _compared(scenario), folder)
         name = f"{scenario.name}.png"
         picture.savefig(folder / name, dpi=_DPI)
         plt.close(picture)
@@ -42,6 +45,12 @@ def draw(run: Run, folder: Path) -> list[str]:
         plt.close(picture)
         drawn.append("start.png")
     return drawn
+
+
+def _compared(scenario: Described) -> Described:
+    """Without the server that does nothing, beside which no other bar would be seen."""
+    systems = {name: title for name, title in scenario.systems.items() if name != TRIVIAL}
+    return replace(scenario, systems=systems)
 
 
 def _gateway(run: Run, scenario: Described, folder: Path) -> Any:
@@ -155,12 +164,19 @@ def _steps(visit: Any) -> dict[str, float]:
 
 def _color(scenario: Described, index: int) -> str:
     """Ours, the last one, has the same color everywhere."""
-    return _COLORS[-1] if index == len(scenario.systems) - 1 else _COLORS[index % 2]
+    if index == len(scenario.systems) - 1:
+        return _OURS
+    return _OTHERS[index % len(_OTHERS)]
 
 
 _PAINTERS: dict[str, Callable[[Run, Described, Path], Any]] = {
     "gateway": _gateway,
+    "peers": _gateway,
+    "floor": _gateway,
     "real_model": _real_model,
+    "llm_peers": _real_model,
+    "long_prompts": _real_model,
+    "shared_prefixes": _real_model,
     "identity_cpu": identity_plots.added,
     "identity_keys": identity_plots.cold,
     "identity_revocation": identity_plots.revoked,
