@@ -131,14 +131,20 @@ async def test_log_probabilities_come_as_asked(smol: Engine) -> None:
     assert [len(token["top_logprobs"]) for token in tokens] == [2, 2, 2]
 
 
-async def test_a_seed_repeats_and_choices_differ(smol: Engine) -> None:
-    body = {"messages": STORY, "temperature": 1, "max_tokens": 8, "n": 2}
-    first, second = [
-        [choice["message"]["content"] for choice in (await answer(smol, chat(seeded)))["choices"]]
-        for seeded in ({**body, "seed": 1}, {**body, "seed": 1})
+async def test_a_seed_repeats(smol: Engine) -> None:
+    # One sequence at a time: how many are computed together changes the last bits of bfloat16.
+    body = {"messages": STORY, "temperature": 1, "max_tokens": 8}
+    first, second, *others = [
+        await content(smol, {**body, "seed": seed}) for seed in (1, 1, 2, 3, 4)
     ]
     assert first == second
-    assert len(first) == len(set(first)) == 2
+    assert len({first, *others}) > 1
+
+
+async def test_choices_differ(smol: Engine) -> None:
+    body = {"messages": STORY, "temperature": 1, "max_tokens": 8, "n": 2, "seed": 1}
+    choices = (await answer(smol, chat(body)))["choices"]
+    assert len({choice["message"]["content"] for choice in choices}) == 2
 
 
 async def test_a_stop_sequence_stops(smol: Engine) -> None:
