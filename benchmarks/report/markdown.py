@@ -201,15 +201,14 @@ def _checks(run: Run, scenario: Described) -> str:
 
 
 def _visits(run: Run) -> str:
-    titles = {name: title for each in run.scenarios for name, title in each.systems.items()}
     rows = []
     for scenario in run.scenarios:
-        for name in scenario.systems:
+        for name, title in scenario.systems.items():
             mine = [v for v in run.visits if (v.scenario, v.system) == (scenario.name, name)]
             good = [visit for visit in mine if not visit.fault]
             rows.append(
                 [
-                    f"{titles[name]} ({scenario.name})",
+                    f"{title} ({scenario.name})",
                     shown(figure([v.ready_s for v in good if not v.shared])),
                     shown(figure([v.first_token_s for v in good if v.first_token_s])),
                     shown(figure([v.stop_s for v in good if v.stop_s])),
